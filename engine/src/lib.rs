@@ -1,1 +1,9 @@
-//! Under construction.
+//! The engine of zring: one io_uring ring with what lives on it, and the queues towards it.
+//!
+//! Reading order: [`block`] (memory that is counted), [`log`] (the queue of bytes), [`inbox`] (how a
+//! thread is told what has work), then the ring and the reactor.
+//!
+//! Deliberately absent: ZeroMQ. This crate knows descriptors, buffers and time.
+
+pub mod block;
+mod sync;

@@ -1,0 +1,511 @@
+//! Blocks: counted memory with one writer and any number of readers of what was written.
+//!
+//! A block is filled from front to back. [`BlockWriter`] alone may write, only behind what is
+//! published; a [`Slice`] covers only what is published, so the two never meet in a byte. The
+//! published word is released by the writer and acquired by whoever cuts a slice from another
+//! thread. The last holder, on any thread, gives the block back to its [`Pool`].
+//!
+//! Deliberately absent: growing, and writing before the end. Whoever needs more takes a new block.
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::fmt;
+use std::ops::{Deref, Range};
+use std::ptr::NonNull;
+
+use crate::sync::{Arc, AtomicU64, AtomicUsize, Mutex, Ordering, fence, lock};
+
+/// The largest block, in bytes. A published length fits 32 bits with room to spare.
+pub const BLOCK_SIZE_MAX: usize = 1 << 30;
+
+const ALIGN: usize = 64;
+
+/// Equal-size blocks. A block whose last holder drops returns here, from any thread.
+#[derive(Clone)]
+pub struct Pool {
+    shared: Arc<Shelf>,
+}
+
+struct Shelf {
+    block_size: usize,
+    kept_max: usize,
+    free: Mutex<Vec<OwnedBlock>>,
+}
+
+impl Pool {
+    /// A pool of blocks of `block_size` bytes that keeps at most `kept_max` unused ones.
+    #[must_use]
+    pub fn new(block_size: usize, kept_max: usize) -> Self {
+        assert!(block_size <= BLOCK_SIZE_MAX, "a block's length must fit its published word");
+        let free = Mutex::new(Vec::with_capacity(kept_max));
+        Self { shared: Arc::new(Shelf { block_size, kept_max, free }) }
+    }
+
+    /// An empty block: a returned one, or fresh memory.
+    #[must_use]
+    pub fn take(&self) -> BlockWriter {
+        let kept = lock(&self.shared.free).pop();
+        let owned = kept.unwrap_or_else(|| OwnedBlock::allocate(self.shared.block_size));
+        BlockWriter::start(owned, Some(self.clone()))
+    }
+
+    /// Bytes in each block.
+    #[must_use]
+    pub fn block_size(&self) -> usize {
+        self.shared.block_size
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("block_size", &self.shared.block_size).finish_non_exhaustive()
+    }
+}
+
+struct Block {
+    /// Holders: the writer, readers and slices.
+    refs: AtomicUsize,
+    /// Low half: published bytes. High half: the writer's tag. Only grows between resets.
+    published: AtomicU64,
+    capacity: usize,
+    memory: NonNull<u8>,
+    /// `None` while the block lies in the pool, which would own itself otherwise.
+    pool: Option<Pool>,
+    #[cfg(loom)]
+    shadow: loom::cell::UnsafeCell<()>,
+}
+
+/// Sole ownership of a block that nobody uses.
+struct OwnedBlock(NonNull<Block>);
+
+// SAFETY: an `OwnedBlock` is the only way to its block, like a `Box`.
+unsafe impl Send for OwnedBlock {}
+
+impl OwnedBlock {
+    fn allocate(capacity: usize) -> Self {
+        let memory = if capacity == 0 {
+            NonNull::dangling()
+        } else {
+            let layout = layout(capacity);
+            // SAFETY: the layout has a size, for capacity is not 0.
+            let memory = unsafe { alloc(layout) };
+            NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout))
+        };
+        let block = Box::new(Block {
+            refs: AtomicUsize::new(0),
+            published: AtomicU64::new(0),
+            capacity,
+            memory,
+            pool: None,
+            #[cfg(loom)]
+            shadow: loom::cell::UnsafeCell::new(()),
+        });
+        Self(NonNull::from(Box::leak(block)))
+    }
+}
+
+impl Drop for OwnedBlock {
+    fn drop(&mut self) {
+        // SAFETY: `allocate` leaked this box, and sole ownership means nobody else frees it.
+        let block = unsafe { Box::from_raw(self.0.as_ptr()) };
+        if block.capacity != 0 {
+            // SAFETY: `allocate` got the memory with this very layout.
+            unsafe { dealloc(block.memory.as_ptr(), layout(block.capacity)) };
+        }
+    }
+}
+
+fn layout(capacity: usize) -> Layout {
+    Layout::from_size_align(capacity, ALIGN).expect("BLOCK_SIZE_MAX bounds the capacity")
+}
+
+/// One counted reference to a live block.
+struct BlockRef(NonNull<Block>);
+
+// SAFETY: the count and the published word are atomic; the bytes are written by the one
+// `BlockWriter` and read only below the published length, which it never touches again.
+unsafe impl Send for BlockRef {}
+// SAFETY: as above.
+unsafe impl Sync for BlockRef {}
+
+impl BlockRef {
+    #[inline]
+    fn block(&self) -> &Block {
+        // SAFETY: the block lives as long as it is counted, and `self` is counted.
+        unsafe { self.0.as_ref() }
+    }
+
+    #[inline]
+    fn published(&self) -> (usize, u32) {
+        // Acquire: pairs with the release in `BlockWriter::publish_tagged`.
+        let word = self.block().published.load(Ordering::Acquire);
+        (word as u32 as usize, (word >> 32) as u32)
+    }
+
+    fn slice(&self, range: Range<usize>) -> Slice {
+        assert!(range.start <= range.end, "a slice runs forward");
+        assert!(range.end <= self.published().0, "a slice covers only what is published");
+        #[cfg(loom)]
+        self.block().shadow.with(|_| ());
+        // SAFETY: the end of the range, and so its start, lies within the block's memory.
+        let start = unsafe { self.block().memory.add(range.start) };
+        Slice { start, len: range.end - range.start, block: self.clone() }
+    }
+}
+
+impl Clone for BlockRef {
+    #[inline]
+    fn clone(&self) -> Self {
+        let before = self.block().refs.fetch_add(1, Ordering::Relaxed);
+        assert!(before < isize::MAX as usize, "references to a block are bounded by memory");
+        Self(self.0)
+    }
+}
+
+impl Drop for BlockRef {
+    #[inline]
+    fn drop(&mut self) {
+        // Release: pairs with the acquire fence of the last holder.
+        if self.block().refs.fetch_sub(1, Ordering::Release) == 1 {
+            fence(Ordering::Acquire);
+            release(OwnedBlock(self.0));
+        }
+    }
+}
+
+/// Puts a block that nobody uses back on its shelf, or frees it.
+#[cold]
+fn release(owned: OwnedBlock) {
+    let mut block = owned.0;
+    // SAFETY: the caller saw the count reach zero, so this is the only reference.
+    let block = unsafe { block.as_mut() };
+    #[cfg(loom)]
+    block.shadow.with_mut(|_| ());
+    if let Some(pool) = block.pool.take() {
+        let mut free = lock(&pool.shared.free);
+        if free.len() < pool.shared.kept_max {
+            free.push(owned);
+        }
+    }
+}
+
+/// The sole right to append to one block.
+pub struct BlockWriter {
+    block: BlockRef,
+    /// Bytes appended, published or not; at most the capacity.
+    len: usize,
+}
+
+impl BlockWriter {
+    /// A block without room, that costs no memory worth mentioning.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::start(OwnedBlock::allocate(0), None)
+    }
+
+    fn start(owned: OwnedBlock, pool: Option<Pool>) -> Self {
+        let mut pointer = owned.0;
+        // SAFETY: an `OwnedBlock` is the only reference to its block.
+        let block = unsafe { pointer.as_mut() };
+        block.pool = pool;
+        block.refs.store(1, Ordering::Relaxed);
+        block.published.store(0, Ordering::Relaxed);
+        std::mem::forget(owned);
+        Self { block: BlockRef(pointer), len: 0 }
+    }
+
+    /// Bytes this block can hold.
+    #[inline]
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.block.block().capacity
+    }
+
+    /// Bytes appended so far, published or not.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing was appended yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes that can still be appended.
+    #[inline]
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.capacity() - self.len
+    }
+
+    /// Copies `bytes` behind what was appended. Panics without room for them.
+    #[inline]
+    pub fn append(&mut self, bytes: &[u8]) {
+        assert!(bytes.len() <= self.room(), "the caller checks the room");
+        let (spare, _) = self.spare();
+        // SAFETY: `spare` has room for the bytes, is this writer's alone, and no slice reaches it.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), spare, bytes.len()) };
+        self.len += bytes.len();
+    }
+
+    /// The rest of the block, for the kernel to write into.
+    #[inline]
+    pub fn spare(&mut self) -> (*mut u8, usize) {
+        #[cfg(loom)]
+        if self.block.published().0 == 0 {
+            self.block.block().shadow.with_mut(|_| ());
+        }
+        // SAFETY: `len` is at most the capacity, so this points into the block or to its end.
+        let spare = unsafe { self.block.block().memory.add(self.len) };
+        (spare.as_ptr(), self.room())
+    }
+
+    /// Counts bytes that somebody else wrote to [`spare`](Self::spare).
+    ///
+    /// # Safety
+    /// The first `len` bytes of `spare` were written, and nobody writes there any more.
+    pub unsafe fn advance(&mut self, len: usize) {
+        assert!(len <= self.room(), "nobody may write beyond the spare bytes");
+        self.len += len;
+    }
+
+    /// Lets slices cover all that was appended.
+    #[inline]
+    pub fn publish(&mut self) {
+        self.publish_tagged(0);
+    }
+
+    /// As [`publish`](Self::publish), with 32 bits that readers see together with the length.
+    #[inline]
+    pub fn publish_tagged(&mut self, tag: u32) {
+        let word = self.len as u64 | (u64::from(tag) << 32);
+        // Release: pairs with the acquire in `BlockRef::published`.
+        self.block.block().published.store(word, Ordering::Release);
+    }
+
+    /// Forgets what was appended and not published.
+    pub fn rewind(&mut self) {
+        self.len = self.block.published().0;
+    }
+
+    /// A counted view of published bytes. Panics beyond what is published.
+    #[must_use]
+    pub fn slice(&self, range: Range<usize>) -> Slice {
+        self.block.slice(range)
+    }
+
+    /// Another view of the same block, for the reader of a log.
+    #[must_use]
+    pub fn reader(&self) -> BlockReader {
+        BlockReader(self.block.clone())
+    }
+
+    /// Whether no slice and no reader of this block is alive.
+    #[must_use]
+    pub fn is_unique(&self) -> bool {
+        // Acquire: pairs with the release of the last slice's drop.
+        self.block.block().refs.load(Ordering::Acquire) == 1
+    }
+
+    /// Makes the block empty again. Panics unless [`is_unique`](Self::is_unique).
+    pub fn reset(&mut self) {
+        assert!(self.is_unique(), "bytes that somebody reads are not overwritten");
+        self.len = 0;
+        self.block.block().published.store(0, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for BlockWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BlockWriter({} of {})", self.len, self.capacity())
+    }
+}
+
+/// A view of a block that another thread may still be appending to.
+#[derive(Clone)]
+pub struct BlockReader(BlockRef);
+
+impl BlockReader {
+    /// Bytes published, and the tag published with them.
+    #[inline]
+    #[must_use]
+    pub fn published(&self) -> (usize, u32) {
+        self.0.published()
+    }
+
+    /// A counted view of published bytes. Panics beyond what is published.
+    #[must_use]
+    pub fn slice(&self, range: Range<usize>) -> Slice {
+        self.0.slice(range)
+    }
+}
+
+impl fmt::Debug for BlockReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BlockReader({})", self.published().0)
+    }
+}
+
+/// A counted view of published bytes. It keeps its whole block alive.
+#[derive(Clone)]
+pub struct Slice {
+    start: NonNull<u8>,
+    len: usize,
+    block: BlockRef,
+}
+
+// SAFETY: a slice only reads bytes that nobody writes any more, and counts its block.
+unsafe impl Send for Slice {}
+// SAFETY: as above.
+unsafe impl Sync for Slice {}
+
+impl Slice {
+    /// A part of this slice. Panics beyond its end.
+    #[inline]
+    #[must_use]
+    pub fn slice(&self, range: Range<usize>) -> Self {
+        let len = self[range.clone()].len();
+        // SAFETY: the line above found the range within this slice.
+        let start = unsafe { self.start.add(range.start) };
+        Self { start, len, block: self.block.clone() }
+    }
+
+    /// Drops the first `len` bytes from view. Panics beyond the end.
+    #[inline]
+    pub fn advance(&mut self, len: usize) {
+        assert!(len <= self.len, "a slice advances to its end at most");
+        // SAFETY: the line above keeps the pointer within this slice or at its end.
+        self.start = unsafe { self.start.add(len) };
+        self.len -= len;
+    }
+
+    /// Takes `next` in, if it lies right behind this slice in the same block.
+    #[inline]
+    pub fn extend_with(&mut self, next: &Self) -> bool {
+        let follows = self.block.0 == next.block.0 && self.as_ptr_range().end == next.start.as_ptr();
+        if follows {
+            self.len += next.len;
+        }
+        follows
+    }
+}
+
+impl Deref for Slice {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the constructors checked that these bytes are published, and `block` keeps them.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl AsRef<[u8]> for Slice {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl fmt::Debug for Slice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Slice({} bytes)", self.len)
+    }
+}
+
+/// What a send is made of.
+#[derive(Clone, Debug)]
+pub enum Piece {
+    /// A part of a block.
+    Slice(Slice),
+    /// A body that a user brought.
+    Bytes(bytes::Bytes),
+}
+
+impl Deref for Piece {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Slice(slice) => slice,
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+impl Piece {
+    /// Drops the first `len` bytes from view. Panics beyond the end.
+    pub fn advance(&mut self, len: usize) {
+        match self {
+            Self::Slice(slice) => slice.advance(len),
+            Self::Bytes(bytes) => drop(bytes.split_to(len)),
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_see_what_was_published_and_outlive_the_writer() {
+        let pool = Pool::new(64, 4);
+        let mut writer = pool.take();
+        writer.append(b"hello ");
+        writer.append(b"world");
+        writer.publish();
+        let mut hello = writer.slice(0..6);
+        let world = writer.slice(6..11);
+        drop(writer);
+        drop(pool);
+        assert_eq!((&hello[..], &world[..]), (&b"hello "[..], &b"world"[..]));
+        assert!(hello.extend_with(&world));
+        assert_eq!(&hello.slice(4..8)[..], b"o wo");
+        assert!(!hello.extend_with(&world));
+    }
+
+    #[test]
+    #[should_panic(expected = "only what is published")]
+    fn unpublished_bytes_cannot_be_sliced() {
+        let mut writer = Pool::new(64, 4).take();
+        writer.append(b"hidden");
+        drop(writer.slice(0..1));
+    }
+
+    #[test]
+    #[should_panic(expected = "not overwritten")]
+    fn a_block_that_is_read_cannot_be_reset() {
+        let mut writer = Pool::new(64, 4).take();
+        writer.append(b"x");
+        writer.publish();
+        let _kept = writer.slice(0..1);
+        writer.reset();
+    }
+
+    #[test]
+    fn the_last_holder_returns_the_block_from_any_thread() {
+        let pool = Pool::new(64, 4);
+        let mut writer = pool.take();
+        writer.append(b"x");
+        writer.publish();
+        let slice = writer.slice(0..1);
+        let memory = slice.as_ptr() as usize;
+        drop(writer);
+        std::thread::spawn(move || drop(slice)).join().unwrap();
+        let mut again = pool.take();
+        assert_eq!((again.spare().0 as usize, again.len()), (memory, 0));
+    }
+
+    #[test]
+    fn a_rewound_writer_keeps_what_was_published() {
+        let mut writer = Pool::new(64, 4).take();
+        writer.append(b"kept");
+        writer.publish();
+        writer.append(b"gone");
+        writer.rewind();
+        writer.append(b"!");
+        writer.publish();
+        assert_eq!(&writer.slice(0..5)[..], b"kept!");
+    }
+}
