@@ -227,6 +227,14 @@ impl BlockWriter {
         self.len
     }
 
+    /// Bytes that slices may cover.
+    #[inline]
+    #[must_use]
+    pub fn published_len(&self) -> usize {
+        // Relaxed: only this writer stores the word.
+        self.block.block().published.load(Ordering::Relaxed) as u32 as usize
+    }
+
     /// Whether nothing was appended yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -287,7 +295,7 @@ impl BlockWriter {
 
     /// Forgets what was appended and not published.
     pub fn rewind(&mut self) {
-        self.len = self.block.published().0;
+        self.len = self.published_len();
     }
 
     /// A counted view of published bytes. Panics beyond what is published.

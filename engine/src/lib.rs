@@ -6,4 +6,9 @@
 //! Deliberately absent: ZeroMQ. This crate knows descriptors, buffers and time.
 
 pub mod block;
+pub mod credit;
+pub mod inbox;
+pub mod log;
+#[cfg(not(loom))]
+pub mod park;
 mod sync;

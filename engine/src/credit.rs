@@ -1,0 +1,155 @@
+//! Credit: how a high-water mark is kept between the two ends of a pipe.
+//!
+//! The writer counts the messages it wrote, the reader those it took, and the reader tells the
+//! writer in steps of half the mark. A writer found full therefore stays full until a whole step
+//! was taken: a slow reader loses long runs and not every second message (libzmq's `pipe.cpp`).
+//!
+//! Deliberately absent: a queue. Credit bounds a log, it does not know one.
+
+use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering, fence};
+
+/// What the two ends share.
+#[derive(Debug)]
+struct Grants {
+    /// Messages the reader has granted since the beginning; only grows.
+    granted: AtomicU64,
+    /// Whether the writer found itself full and wants to be told of the next grant.
+    wanted: AtomicBool,
+}
+
+/// The two ends of a pipe with a high-water mark in messages. 0 is no mark.
+#[must_use]
+pub fn credit(mark: usize) -> (Allowance, Consumption) {
+    let grants = Arc::new(Grants { granted: AtomicU64::new(0), wanted: AtomicBool::new(false) });
+    let mark = mark as u64;
+    let limit = if mark == 0 { u64::MAX } else { mark };
+    let step = if mark == 0 { u64::MAX } else { mark.div_ceil(2) };
+    let allowance = Allowance { grants: grants.clone(), limit, written: 0, granted: 0 };
+    (allowance, Consumption { grants, step, taken: 0, granted: 0 })
+}
+
+/// The writer's end.
+#[derive(Debug)]
+pub struct Allowance {
+    grants: Arc<Grants>,
+    limit: u64,
+    written: u64,
+    /// Grants as of the last look.
+    granted: u64,
+}
+
+impl Allowance {
+    /// Messages that may be written now.
+    #[inline]
+    #[must_use]
+    pub fn room(&mut self) -> u64 {
+        if self.written - self.granted >= self.limit {
+            self.look();
+        }
+        self.limit.saturating_sub(self.written - self.granted)
+    }
+
+    /// Counts written messages. The caller had room for the first of them.
+    #[inline]
+    pub fn write(&mut self, messages: u64) {
+        self.written += messages;
+    }
+
+    /// Looks for grants, and without any asks to be told of the next. True: there is room now.
+    #[must_use]
+    pub fn want(&mut self) -> bool {
+        self.grants.wanted.store(true, Ordering::Relaxed);
+        // Pairs with the fence in `Consumption::take`: the grant is seen, or the wish is.
+        fence(Ordering::SeqCst);
+        self.room() > 0
+    }
+
+    /// Messages written and not yet granted, as of the last look.
+    #[must_use]
+    pub fn queued(&mut self) -> u64 {
+        self.look();
+        self.written - self.granted
+    }
+
+    /// Messages written since the beginning.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    #[cold]
+    fn look(&mut self) {
+        // Acquire: pairs with the release in `Consumption::take`.
+        self.granted = self.grants.granted.load(Ordering::Acquire);
+    }
+}
+
+/// The reader's end.
+#[derive(Debug)]
+pub struct Consumption {
+    grants: Arc<Grants>,
+    step: u64,
+    taken: u64,
+    granted: u64,
+}
+
+impl Consumption {
+    /// Counts messages as taken. True: the writer waits and must be told.
+    #[inline]
+    #[must_use]
+    pub fn take(&mut self, messages: u64) -> bool {
+        self.taken += messages;
+        self.taken - self.granted >= self.step && self.grant()
+    }
+
+    /// Messages taken since the beginning.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    #[cold]
+    fn grant(&mut self) -> bool {
+        self.granted = self.taken - self.taken % self.step;
+        self.grants.granted.store(self.granted, Ordering::Release);
+        // Pairs with the fence in `Allowance::want`.
+        fence(Ordering::SeqCst);
+        self.grants.wanted.load(Ordering::Relaxed)
+            && self.grants.wanted.swap(false, Ordering::Relaxed)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_pipe_takes_nothing_before_half_was_read() {
+        let (mut allowance, mut consumption) = credit(10);
+        assert_eq!(allowance.room(), 10);
+        allowance.write(10);
+        assert_eq!(allowance.room(), 0);
+        assert!(!consumption.take(4));
+        assert_eq!(allowance.room(), 0);
+        assert!(!consumption.take(3));
+        assert_eq!(allowance.room(), 5);
+    }
+
+    #[test]
+    fn a_waiting_writer_is_told_once_per_wish() {
+        let (mut allowance, mut consumption) = credit(1);
+        allowance.write(1);
+        assert!(!allowance.want());
+        assert!(consumption.take(1));
+        allowance.write(1);
+        assert!(!consumption.take(1));
+    }
+
+    #[test]
+    fn no_mark_is_no_limit() {
+        let (mut allowance, mut consumption) = credit(0);
+        allowance.write(1 << 40);
+        assert!(allowance.room() > 0);
+        assert!(!consumption.take(1 << 40));
+    }
+}

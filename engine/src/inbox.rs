@@ -1,0 +1,129 @@
+//! Inboxes: how a thread is told what has work, and woken once per sleep.
+//!
+//! Any thread posts; one owner takes everything at once. Posting is rare by construction: a log
+//! posts only when its [`Scheduled`] flag was down, so a burst of messages posts once. Before the
+//! owner sleeps it raises `parked` and looks again; whoever posts looks at `parked` afterwards.
+//! Between each pair of store and load stands a fence, and a model deadlocks without any of them.
+//!
+//! Deliberately absent: a bound. What may be posted is bounded by flags and by connections.
+
+use crate::sync::{AtomicBool, Mutex, Ordering, fence, lock};
+
+/// Ends the sleep of an inbox's owner.
+pub trait Wake {
+    /// Called after something was posted while the owner was parked; at most once per sleep.
+    fn wake(&self);
+}
+
+/// What other threads have to tell one owner.
+#[derive(Debug)]
+pub struct Inbox<T, W> {
+    items: Mutex<Vec<T>>,
+    pending: AtomicBool,
+    parked: AtomicBool,
+    wake: W,
+}
+
+impl<T, W: Wake> Inbox<T, W> {
+    /// An empty inbox whose owner is woken through `wake`.
+    pub fn new(wake: W) -> Self {
+        Self {
+            items: Mutex::new(Vec::new()),
+            pending: AtomicBool::new(false),
+            parked: AtomicBool::new(false),
+            wake,
+        }
+    }
+
+    /// Leaves `item` for the owner, and wakes it if it sleeps.
+    pub fn post(&self, item: T) {
+        {
+            let mut items = lock(&self.items);
+            items.push(item);
+            // Release: pairs with the acquire in `has_pending`.
+            self.pending.store(true, Ordering::Release);
+        }
+        self.nudge();
+    }
+
+    /// Wakes the owner if it sleeps, without leaving anything.
+    pub fn nudge(&self) {
+        // Pairs with the fence in `park`: the owner sees the item, or we see it parked.
+        fence(Ordering::SeqCst);
+        if self.parked.load(Ordering::Relaxed) && self.parked.swap(false, Ordering::Relaxed) {
+            self.wake.wake();
+        }
+    }
+
+    /// Whether something was posted and not yet taken.
+    #[inline]
+    pub fn has_pending(&self) -> bool {
+        self.pending.load(Ordering::Acquire)
+    }
+
+    /// Moves all that was posted behind what `taken` holds, in order.
+    pub fn take_into(&self, taken: &mut Vec<T>) {
+        let mut items = lock(&self.items);
+        self.pending.store(false, Ordering::Relaxed);
+        taken.append(&mut items);
+    }
+
+    /// The owner is about to sleep. False: something is pending, do not.
+    #[must_use]
+    pub fn park(&self) -> bool {
+        self.parked.store(true, Ordering::Relaxed);
+        // Pairs with the fence in `nudge`.
+        fence(Ordering::SeqCst);
+        let may_sleep = !self.has_pending();
+        if !may_sleep {
+            self.unpark();
+        }
+        may_sleep
+    }
+
+    /// The owner sleeps no more.
+    pub fn unpark(&self) {
+        self.parked.store(false, Ordering::Relaxed);
+    }
+
+    /// What ends the owner's sleep.
+    pub fn wake(&self) -> &W {
+        &self.wake
+    }
+}
+
+/// Whether a log's reader has been told that there is something to read.
+#[derive(Debug)]
+pub struct Scheduled(AtomicBool);
+
+impl Default for Scheduled {
+    fn default() -> Self {
+        Self(AtomicBool::new(false))
+    }
+}
+
+impl Scheduled {
+    /// Called by the writer after a publish. True: tell the reader.
+    #[inline]
+    #[must_use]
+    pub fn raise(&self) -> bool {
+        // Pairs with the fence in `lower`: the reader sees the bytes, or we see the flag down.
+        fence(Ordering::SeqCst);
+        self.raise_unfenced()
+    }
+
+    /// As [`raise`](Self::raise), where the reader runs on the same thread.
+    #[inline]
+    #[must_use]
+    pub fn raise_unfenced(&self) -> bool {
+        !self.0.load(Ordering::Relaxed) && !self.0.swap(true, Ordering::Relaxed)
+    }
+
+    /// Called by the reader before its last look.
+    #[inline]
+    pub fn lower(&self) {
+        self.0.store(false, Ordering::Relaxed);
+        // Pairs with the fence in `raise`.
+        fence(Ordering::SeqCst);
+    }
+}

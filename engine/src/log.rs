@@ -1,0 +1,432 @@
+//! The log: a queue of bytes with one writer and one or more readers.
+//!
+//! The writer appends bytes to a chain of nodes, each with a block of memory, and publishes whole
+//! messages with one release store of (bytes, records, messages, sealed). What is too large or too
+//! strange to be copied goes in as a *record*: it stands at a place among the bytes. Readers walk
+//! the chain at their own pace; a node that the last reader leaves goes back to the writer.
+//! A message that spans nodes is published last node first, so that it appears at once or not.
+//! An append never straddles two nodes: what was appended in one call is contiguous.
+//!
+//! Deliberately absent: a bound. Credit (see [`credit`](crate::credit)) decides who may append.
+
+use std::fmt;
+
+use crate::block::{BlockReader, BlockWriter, Pool, Slice};
+use crate::sync::{Arc, Mutex, lock};
+
+/// Records a node can hold; the next one seals it.
+const RECORDS_MAX: usize = 32;
+/// Messages a node counts at most, so that the count fits its bits of the tag.
+const MESSAGES_MAX: u32 = (1 << MESSAGE_BITS) - 1;
+/// Bytes, its own and those its records refer to, after which a node is sealed.
+const WEIGHT_MAX: usize = 256 * 1024;
+/// Unused nodes that a log keeps for its writer.
+const RETURNED_MAX: usize = 4;
+
+const MESSAGE_BITS: u32 = 20;
+const RECORD_BITS: u32 = 11;
+const SEALED: u32 = 1 << (MESSAGE_BITS + RECORD_BITS);
+const _: () = assert!(RECORDS_MAX < 1 << RECORD_BITS);
+const _: () = assert!(MESSAGE_BITS + RECORD_BITS + 1 == u32::BITS);
+
+/// Where the memory of logs comes from: a small block for the first bytes, large ones under flow.
+#[derive(Clone, Debug)]
+pub struct LogPools {
+    first: Pool,
+    flow: Pool,
+}
+
+impl LogPools {
+    /// Pools of `first`-sized and `flow`-sized blocks, in bytes, that keep some of them unused.
+    #[must_use]
+    pub fn new(first: usize, flow: usize) -> Self {
+        assert!(first <= flow, "a log does not start larger than it goes on");
+        Self { first: Pool::new(first, 256), flow: Pool::new(flow, 64) }
+    }
+
+    /// The most bytes one append can take.
+    #[must_use]
+    pub fn append_max(&self) -> usize {
+        self.flow.block_size()
+    }
+
+    fn take(&self, len: usize, flows: bool) -> BlockWriter {
+        let small = !flows && len <= self.first.block_size();
+        if small { self.first.take() } else { self.flow.take() }
+    }
+}
+
+/// Something that stands at a place among the bytes of a log.
+struct Record<R> {
+    at: usize,
+    content: R,
+}
+
+struct Node<R> {
+    block: BlockReader,
+    /// Filled from the front; the published count says how many.
+    records: Box<[Mutex<Option<Record<R>>>]>,
+    /// Set before the node is published as sealed.
+    next: Mutex<Option<Arc<Self>>>,
+    /// Whether the first bytes continue a message of the node before.
+    is_continuation: bool,
+}
+
+/// What both ends share: nodes on their way back to the writer.
+struct Returns<R> {
+    nodes: Mutex<Vec<Arc<Node<R>>>>,
+    /// Stands in for the block of a returned node, which goes back to its pool.
+    empty: BlockReader,
+}
+
+/// Parts of a tag: what a node has published besides its bytes.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    messages: u32,
+    records: usize,
+}
+
+impl Counts {
+    #[inline]
+    fn tag(self) -> u32 {
+        self.messages | ((self.records as u32) << MESSAGE_BITS)
+    }
+
+    #[inline]
+    fn parse(tag: u32) -> (Self, bool) {
+        let records = (tag & !SEALED) >> MESSAGE_BITS;
+        let counts = Self { messages: tag & MESSAGES_MAX, records: records as usize };
+        (counts, tag & SEALED != 0)
+    }
+}
+
+/// The writer's hold on the node it appends to, or left open within a long message.
+struct Open<R> {
+    node: Arc<Node<R>>,
+    block: BlockWriter,
+    published: Counts,
+    /// Records appended, published or not.
+    records: usize,
+    /// Bytes that the records refer to.
+    referenced: usize,
+}
+
+impl<R> Open<R> {
+    fn has_unpublished(&self) -> bool {
+        self.records > self.published.records || self.block.len() > self.block.published_len()
+    }
+
+    fn seal(mut self) {
+        self.published.records = self.records;
+        self.block.publish_tagged(self.published.tag() | SEALED);
+    }
+}
+
+/// The writing end. Dropping it publishes nothing more.
+pub struct Writer<R> {
+    pools: LogPools,
+    returns: Arc<Returns<R>>,
+    open: Open<R>,
+    /// Earlier nodes of a message that is not yet published.
+    earlier: Vec<Open<R>>,
+    /// Whether a node was ever filled: then bytes flow.
+    flows: bool,
+    readers_are_shared: bool,
+}
+
+impl<R> Writer<R> {
+    /// A log for one reader, which takes records out, and that reader.
+    #[must_use]
+    pub fn single(pools: LogPools) -> (Self, Reader<R>) {
+        let writer = Self::new(pools, false);
+        let reader = writer.start_reader();
+        (writer, reader)
+    }
+
+    /// A log for any number of readers, each of which sees every record.
+    #[must_use]
+    pub fn shared(pools: LogPools) -> Self
+    where
+        R: Clone,
+    {
+        Self::new(pools, true)
+    }
+
+    fn new(pools: LogPools, readers_are_shared: bool) -> Self {
+        let block = BlockWriter::empty();
+        let nodes = Mutex::new(Vec::with_capacity(RETURNED_MAX));
+        let returns = Arc::new(Returns { nodes, empty: block.reader() });
+        let open = start_node(&returns, block, false);
+        Self { pools, returns, open, earlier: Vec::new(), flows: false, readers_are_shared }
+    }
+
+    /// A further reader of a shared log, that begins behind what is published now.
+    #[must_use]
+    pub fn reader(&self) -> Reader<R> {
+        assert!(self.readers_are_shared, "a single log has one reader");
+        self.start_reader()
+    }
+
+    fn start_reader(&self) -> Reader<R> {
+        let open = self.earlier.first().unwrap_or(&self.open);
+        Reader {
+            node: open.node.clone(),
+            at: open.block.published_len(),
+            taken: open.published,
+            returns: self.returns.clone(),
+            takes_out: !self.readers_are_shared,
+        }
+    }
+
+    /// Appends `head` and `body` as one contiguous run. At most [`LogPools::append_max`] bytes.
+    #[inline]
+    pub fn append(&mut self, head: &[u8], body: &[u8]) {
+        let len = head.len() + body.len();
+        if self.open.block.room() < len || self.open.published.messages >= MESSAGES_MAX / 2 {
+            self.turn_over(len);
+        }
+        self.open.block.append(head);
+        self.open.block.append(body);
+    }
+
+    /// Appends a record that refers to `weight` bytes elsewhere.
+    pub fn append_record(&mut self, content: R, weight: usize) {
+        let is_heavy = self.open.block.len() + self.open.referenced >= WEIGHT_MAX;
+        if is_heavy || self.open.records == self.open.node.records.len() {
+            self.turn_over(1);
+        }
+        let record = Record { at: self.open.block.len(), content };
+        *lock(&self.open.node.records[self.open.records]) = Some(record);
+        self.open.records += 1;
+        self.open.referenced += weight;
+    }
+
+    /// Publishes all that was appended, as `messages` whole messages.
+    #[inline]
+    pub fn publish(&mut self, messages: u32) {
+        debug_assert!(messages <= MESSAGES_MAX / 2, "a node's count has room for one more call");
+        self.open.published.messages += messages;
+        self.open.published.records = self.open.records;
+        let tag = self.open.published.tag();
+        self.open.block.publish_tagged(tag);
+        if !self.earlier.is_empty() {
+            self.publish_earlier();
+        }
+    }
+
+    #[cold]
+    fn publish_earlier(&mut self) {
+        while let Some(open) = self.earlier.pop() {
+            open.seal();
+        }
+    }
+
+    /// Takes back all that was appended since the last publish.
+    pub fn rollback(&mut self) {
+        if !self.earlier.is_empty() {
+            self.open = self.earlier.swap_remove(0);
+            self.earlier.clear();
+            *lock(&self.open.node.next) = None;
+        }
+        self.open.block.rewind();
+        while self.open.records > self.open.published.records {
+            self.open.records -= 1;
+            *lock(&self.open.node.records[self.open.records]) = None;
+        }
+    }
+
+    /// Whether something was appended and is not yet published.
+    #[must_use]
+    pub fn has_unpublished(&self) -> bool {
+        !self.earlier.is_empty() || self.open.has_unpublished()
+    }
+
+    /// Goes on to a node with room for `len` bytes.
+    #[cold]
+    fn turn_over(&mut self, len: usize) {
+        assert!(len <= self.pools.append_max(), "the caller refers to what is larger");
+        self.flows |= self.open.block.capacity() > 0;
+        let block = self.pools.take(len, self.flows);
+        let is_continuation = self.has_unpublished();
+        let fresh = start_node(&self.returns, block, is_continuation);
+        let full = std::mem::replace(&mut self.open, fresh);
+        *lock(&full.node.next) = Some(self.open.node.clone());
+        if is_continuation {
+            self.earlier.push(full);
+        } else {
+            full.seal();
+        }
+    }
+}
+
+/// A returned node, or a new one, around `block`.
+fn start_node<R>(returns: &Returns<R>, block: BlockWriter, is_continuation: bool) -> Open<R> {
+    let returned = lock(&returns.nodes).pop();
+    let mut node = returned.unwrap_or_else(|| Arc::new(Node::new(block.reader())));
+    let unshared = Arc::get_mut(&mut node).expect("only unshared nodes are returned");
+    unshared.block = block.reader();
+    unshared.is_continuation = is_continuation;
+    if block.capacity() > 0 && unshared.records.is_empty() {
+        unshared.records = (0..RECORDS_MAX).map(|_| Mutex::new(None)).collect();
+    }
+    Open { node, block, published: Counts::default(), records: 0, referenced: 0 }
+}
+
+impl<R> Node<R> {
+    fn new(block: BlockReader) -> Self {
+        let records = Box::new([]);
+        Self { block, records, next: Mutex::new(None), is_continuation: false }
+    }
+}
+
+/// The next thing in a log.
+#[derive(Debug)]
+pub enum Run<R> {
+    /// Contiguous bytes. They begin where an append began and end where one ended.
+    Bytes {
+        /// The bytes.
+        slice: Slice,
+        /// Messages that ended since the run before, as far as all of them were taken.
+        messages: u32,
+        /// Whether the bytes begin within a message that began in an earlier block.
+        is_continuation: bool,
+    },
+    /// A record.
+    Record {
+        /// What was appended.
+        content: R,
+        /// As above.
+        messages: u32,
+    },
+}
+
+/// A reading end.
+pub struct Reader<R> {
+    node: Arc<Node<R>>,
+    at: usize,
+    taken: Counts,
+    returns: Arc<Returns<R>>,
+    takes_out: bool,
+}
+
+impl<R: Clone> Reader<R> {
+    /// Whether all that is published was taken.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&mut self) -> bool {
+        loop {
+            let (len, tag) = self.node.block.published();
+            let (counts, is_sealed) = Counts::parse(tag);
+            if self.at < len || self.taken.records < counts.records {
+                return false;
+            }
+            if !is_sealed {
+                return true;
+            }
+            self.leave_node();
+        }
+    }
+
+    /// Takes the next run: the bytes up to the next record, block end or what is published now.
+    #[inline]
+    pub fn next_run(&mut self) -> Option<Run<R>> {
+        loop {
+            let (len, tag) = self.node.block.published();
+            let (counts, is_sealed) = Counts::parse(tag);
+            if self.taken.records < counts.records {
+                return Some(self.take_near_record(len, counts));
+            }
+            if self.at < len {
+                return Some(self.take_bytes(len, len, counts));
+            }
+            if !is_sealed {
+                return None;
+            }
+            self.leave_node();
+        }
+    }
+
+    fn take_bytes(&mut self, end: usize, len: usize, counts: Counts) -> Run<R> {
+        let is_continuation = self.at == 0 && self.node.is_continuation;
+        let slice = self.node.block.slice(self.at..end);
+        self.at = end;
+        Run::Bytes { slice, messages: self.count_messages(len, counts), is_continuation }
+    }
+
+    fn take_near_record(&mut self, len: usize, counts: Counts) -> Run<R> {
+        let mut place = lock(&self.node.records[self.taken.records]);
+        let record = place.as_ref().expect("published records are there until they are taken");
+        if record.at > self.at {
+            let end = record.at;
+            drop(place);
+            return self.take_bytes(end, len, counts);
+        }
+        let taken = if self.takes_out { place.take() } else { None };
+        let content = taken.map(|record| record.content);
+        let content = content.unwrap_or_else(|| {
+            place.as_ref().expect("a shared record stays in its place").content.clone()
+        });
+        drop(place);
+        self.taken.records += 1;
+        Run::Record { content, messages: self.count_messages(len, counts) }
+    }
+
+    /// Messages are counted once all that was published with them is taken.
+    fn count_messages(&mut self, len: usize, counts: Counts) -> u32 {
+        if self.at < len || self.taken.records < counts.records {
+            return 0;
+        }
+        let fresh = counts.messages - self.taken.messages;
+        self.taken.messages = counts.messages;
+        fresh
+    }
+
+    #[cold]
+    fn leave_node(&mut self) {
+        let next = lock(&self.node.next).clone().expect("a sealed node has a next one");
+        let mut left = std::mem::replace(&mut self.node, next);
+        (self.at, self.taken) = (0, Counts::default());
+        if let Some(node) = Arc::get_mut(&mut left) {
+            node.block = self.returns.empty.clone();
+            *lock(&node.next) = None;
+            for place in &node.records {
+                *lock(place) = None;
+            }
+            let mut returned = lock(&self.returns.nodes);
+            if returned.len() < RETURNED_MAX {
+                returned.push(left);
+            }
+        }
+    }
+}
+
+impl<R> Drop for Node<R> {
+    /// Unlinks the nodes behind this one in a loop: dropping a chain must not recurse.
+    fn drop(&mut self) {
+        let mut next = lock(&self.next).take();
+        while let Some(node) = next {
+            let Some(mut node) = into_sole(node) else { break };
+            let node = Arc::get_mut(&mut node).expect("`into_sole` found it unshared");
+            next = lock(&node.next).take();
+        }
+    }
+}
+
+fn into_sole<T>(mut shared: Arc<T>) -> Option<Arc<T>> {
+    Arc::get_mut(&mut shared).is_some().then_some(shared)
+}
+
+impl<R> fmt::Debug for Writer<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").field("open", &self.open.block).finish_non_exhaustive()
+    }
+}
+
+impl<R> fmt::Debug for Reader<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;
