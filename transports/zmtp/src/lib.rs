@@ -5,8 +5,9 @@
 //! 1. [`SocketType`]: the eleven names, and which may talk to which.
 //! 2. [`Handshake`]: greeting, NULL mechanism, READY; from the first byte to the first frame.
 //! 3. [`frame`]: one frame header, decoded and encoded.
-//! 4. [`command`]: what command frames say, and how to write them.
-//! 5. [`Error`]: what a peer can do wrong, sorted by whose fault it is.
+//! 4. [`Scanner`]: walks received bytes frame by frame and says where messages end.
+//! 5. [`command`]: what command frames say, and how to write them.
+//! 6. [`Error`]: what a peer can do wrong, sorted by whose fault it is.
 //!
 //! Invariant: whatever the bytes are, nothing here panics, and nothing is allocated after the
 //! handshake except in the vector that a caller hands to `command::encode_*`.
@@ -21,9 +22,11 @@ mod error;
 pub mod frame;
 mod greeting;
 mod handshake;
+mod scanner;
 mod socket_type;
 
 pub use error::{Error, InvalidFrame, PeerIncompatible, PeerMisbehaved};
 pub use greeting::MECHANISM_LEN;
 pub use handshake::{Handshake, Local, PROPERTIES_MAX, Peer, READY_SIZE_MAX, ROUTING_ID_SIZE_MAX};
+pub use scanner::{Scan, Scanner, Stop};
 pub use socket_type::SocketType;

@@ -1,0 +1,132 @@
+//! Walks received bytes frame by frame and says where frames and messages end.
+//!
+//! Nothing is copied and nothing kept but one bit: whether a message is open, that is, whether its
+//! last frame is still to come. The caller keeps what comes behind the last whole frame and shows
+//! it again with more bytes behind it. Short message frames take the first branch of the loop: two
+//! loads, four compares, one addition.
+//!
+//! Invariant: how the stream was split changes nothing but how often [`Stop::Partial`] comes.
+//!
+//! Deliberately absent: bodies, buffers and the meaning of commands.
+
+use crate::Error;
+use crate::frame::{self, COMMAND, Header, MORE};
+
+/// Finds whole frames and messages in the bytes of one connection, from the end of the handshake.
+#[derive(Clone, Debug)]
+pub struct Scanner {
+    size_max: u64,
+    /// `size_max`, as far as a short frame can reach it.
+    short_size_max: u8,
+    /// The last data frame had MORE.
+    open: bool,
+}
+
+/// What one [`Scanner::scan`] found, as offsets into its input.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Scan {
+    /// End of the whole data frames from the front on. Next time, show the bytes from here on, or,
+    /// after [`Stop::Command`], those behind the command.
+    pub frames_end: usize,
+    /// End of the last frame that ended a message; 0 if none did. Frames between here and
+    /// `frames_end` belong to a message whose end is still to come.
+    pub complete_end: usize,
+    /// How many messages ended.
+    pub messages: usize,
+    /// Why the scan went no further.
+    pub stop: Stop,
+}
+
+/// Why a scan stopped at `frames_end`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stop {
+    /// The input ends here or within the frame that starts here.
+    Partial {
+        /// Bytes still needed for that frame, or for its header if that is not whole. Never 0;
+        /// 2, the shortest header, if the input ends exactly here.
+        missing: usize,
+    },
+    /// A whole command frame starts here. Its body is the `size` bytes behind `header_len`.
+    Command(Header),
+    /// A data frame starts here, and as many messages as wanted have ended. What this frame's
+    /// size is, and whether it is valid or whole, was not looked at.
+    MessagesMax,
+    /// What starts here is no frame. What lies before is good.
+    Invalid(Error),
+}
+
+impl Scanner {
+    /// For a connection whose frames have at most `size_max` bytes each, `u64::MAX` for no limit.
+    pub const fn new(size_max: u64) -> Self {
+        let short_size_max = if size_max > u8::MAX as u64 { u8::MAX } else { size_max as u8 };
+        Self { size_max, short_size_max, open: false }
+    }
+
+    /// Whether the last frame of the message under way is still to come.
+    #[inline]
+    pub const fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Walks `input`, which starts with a frame, until something stops it or `messages_max`
+    /// messages have ended and another data frame starts.
+    ///
+    /// A scan stops at every whole command, also between the frames of one message, and looks at
+    /// the limit only where a data frame starts. So with `messages_max` 0 it takes nothing, also
+    /// of an open message, but still reports a command at the front.
+    ///
+    /// Each data frame is shown once: the next input starts at [`Scan::frames_end`], or behind the
+    /// command that starts there. An input may be empty.
+    #[inline]
+    pub fn scan(&mut self, input: &[u8], messages_max: usize) -> Scan {
+        let mut rest = input;
+        let mut complete_left = input.len();
+        let mut messages = 0;
+        let stop = loop {
+            let more;
+            if let [flags @ 0..=MORE, size, body @ ..] = rest
+                && *size <= self.short_size_max
+                && messages != messages_max
+                && let Some(behind) = body.get(usize::from(*size)..)
+            {
+                more = *flags == MORE;
+                rest = behind;
+            } else {
+                match next(rest, self.size_max, messages == messages_max) {
+                    Ok(header) => {
+                        more = header.more;
+                        rest = &rest[header.frame_len()..];
+                    }
+                    Err(stop) => break stop,
+                }
+            }
+            self.open = more;
+            if !more {
+                messages += 1;
+                complete_left = rest.len();
+            }
+        };
+        Scan {
+            frames_end: input.len() - rest.len(),
+            complete_end: input.len() - complete_left,
+            messages,
+            stop,
+        }
+    }
+}
+
+/// The whole data frame at the front of `rest`, or why the scan stops there.
+fn next(rest: &[u8], size_max: u64, is_enough: bool) -> Result<Header, Stop> {
+    if is_enough && rest.first().is_some_and(|flags| flags & COMMAND == 0) {
+        return Err(Stop::MessagesMax);
+    }
+    let header = frame::decode(rest, size_max).map_err(Stop::Invalid)?;
+    match (frame::missing(rest, header), header) {
+        (0, Some(header)) if header.command => Err(Stop::Command(header)),
+        (0, Some(header)) => Ok(header),
+        (missing, _) => Err(Stop::Partial { missing }),
+    }
+}
+
+#[cfg(test)]
+mod tests;
