@@ -12,3 +12,21 @@ pub mod log;
 #[cfg(not(loom))]
 pub mod park;
 mod sync;
+
+mod error;
+mod group;
+mod op;
+mod reactor;
+mod ring;
+mod timer;
+mod wake;
+
+pub use error::{Errno, Error};
+pub use op::send::PIECES_MAX;
+pub use reactor::{Completion, Outcome, Reactor};
+pub use ring::Config;
+pub use ring::features::{Features, Release};
+pub use ring::token::Token;
+pub use ring::wait::Wait;
+pub use timer::Timers;
+pub use wake::Waker;

@@ -1,0 +1,62 @@
+//! Epochs: a ring is told that its process was forked, for the price of one load.
+//!
+//! The child of a fork shares the submission queue with its parent: an entry that it pushes is
+//! executed by the parent. One page per process is wiped by the kernel on fork; a ring remembers
+//! the number that stood there when it was made, and whoever finds another one is a child. The
+//! child's own rings get a new number, greater than all that it inherited.
+//!
+//! Deliberately absent: `getpid`, a system call, and `pthread_atfork`, which a raw clone evades.
+
+use std::ptr;
+// Not through `crate::sync`: the kernel writes this word, and no model knows of it.
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::io::Errno;
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
+
+use crate::error::Error;
+
+/// The process, counted by forks, in which a ring was made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Epoch {
+    word: &'static AtomicU32,
+    value: u32,
+}
+
+static WORD: OnceLock<Result<&'static AtomicU32, Errno>> = OnceLock::new();
+
+/// The last number given out; a child inherits it and so never gives out an old one.
+static LAST: AtomicU32 = AtomicU32::new(0);
+
+impl Epoch {
+    /// That of the running process.
+    pub(super) fn current() -> Result<Self, Error> {
+        let word = (*WORD.get_or_init(map)).map_err(Error::from_errno)?;
+        let fresh = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        // Relaxed: nothing is published with the number, and a fork orders all that matters.
+        let value = match word.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => fresh,
+            Err(present) => present,
+        };
+        Ok(Self { word, value })
+    }
+
+    /// Whether the process was forked since, and this is the child.
+    #[inline]
+    pub(super) fn is_over(self) -> bool {
+        self.word.load(Ordering::Relaxed) != self.value
+    }
+}
+
+/// Maps the one page, which stays for the life of the process.
+fn map() -> Result<&'static AtomicU32, Errno> {
+    let len = rustix::param::page_size();
+    let (prot, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
+    // SAFETY: without an address and `FIXED`, the mapping replaces nobody's memory.
+    let page = unsafe { mmap_anonymous(ptr::null_mut(), len, prot, flags) }?;
+    // SAFETY: the page is this function's own, and is zero before and after being wiped.
+    unsafe { madvise(page, len, Advice::LinuxWipeOnFork) }?;
+    // SAFETY: the page is aligned, zeroed, never unmapped, and used as this atomic only.
+    Ok(unsafe { AtomicU32::from_ptr(page.cast()) })
+}

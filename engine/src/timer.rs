@@ -1,0 +1,104 @@
+//! Timers: deadlines, earliest first.
+//!
+//! A heap of deadlines with a key each. Deadlines that are equal expire in the order in which they
+//! were set.
+//!
+//! Deliberately absent: a clock, which the caller brings, and cancelling. The key of a timer that is no
+//! longer wanted carries a generation, and is ignored by whoever it is meant for.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::time::Instant;
+
+/// Deadlines and what is due at each.
+#[derive(Clone, Debug)]
+pub struct Timers<K> {
+    heap: BinaryHeap<Timer<K>>,
+    inserted: u64,
+}
+
+impl<K> Timers<K> {
+    /// No deadline.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { heap: BinaryHeap::new(), inserted: 0 }
+    }
+
+    /// `key` is due at `deadline`.
+    pub fn insert(&mut self, deadline: Instant, key: K) {
+        self.heap.push(Timer { deadline, sequence: self.inserted, key });
+        self.inserted += 1;
+    }
+
+    /// When the next key is due.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.heap.peek().map(|timer| timer.deadline)
+    }
+
+    /// The earliest key that is due at `now`, once.
+    pub fn poll_expired(&mut self, now: Instant) -> Option<K> {
+        if self.next_deadline()? > now {
+            return None;
+        }
+        self.heap.pop().map(|timer| timer.key)
+    }
+}
+
+impl<K> Default for Timers<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Timer<K> {
+    deadline: Instant,
+    /// Tells equal deadlines apart.
+    sequence: u64,
+    key: K,
+}
+
+impl<K> Ord for Timer<K> {
+    /// The earliest is the greatest, since the heap gives that first.
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.deadline, other.sequence).cmp(&(self.deadline, self.sequence))
+    }
+}
+
+impl<K> PartialOrd for Timer<K> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<K> Eq for Timer<K> {}
+
+impl<K> PartialEq for Timer<K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn the_earliest_expires_first_and_equals_in_their_order() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut timers = Timers::new();
+        for (ms, key) in [(30, 'd'), (10, 'a'), (20, 'b'), (20, 'c')] {
+            timers.insert(at(ms), key);
+        }
+        assert_eq!(timers.next_deadline(), Some(at(10)));
+        assert_eq!(timers.poll_expired(at(9)), None);
+        let due: String = std::iter::from_fn(|| timers.poll_expired(at(20))).collect();
+        assert_eq!(due, "abc");
+        assert_eq!(timers.next_deadline(), Some(at(30)));
+        assert_eq!(timers.poll_expired(at(30)), Some('d'));
+        assert_eq!(timers.next_deadline(), None);
+    }
+}
