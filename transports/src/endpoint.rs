@@ -23,8 +23,10 @@ use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use zring_engine::Errno;
 
 use crate::error::Error;
-use crate::ipc::{self, IpcEndpoint};
-use crate::tcp::{self, TcpEndpoint};
+use crate::{ipc, tcp};
+
+pub use crate::ipc::{IpcEndpoint, remove_socket_file};
+pub use crate::tcp::TcpEndpoint;
 
 /// A place to listen at or to connect to, read from text and not yet looked up.
 ///
@@ -114,7 +116,7 @@ pub struct Listening {
     pub fd: OwnedFd,
     /// Where it listens, wildcards filled in: the text by which it is connected to and unbound.
     pub endpoint: String,
-    /// What [`remove_socket_file`](crate::remove_socket_file) must take away when the listener
+    /// What [`remove_socket_file`] must take away when the listener
     /// ends: `ipc://*` only. Other socket files stay, as libzmq leaves them.
     pub socket_file: Option<PathBuf>,
 }

@@ -116,7 +116,7 @@ fn what_listens_can_be_connected_to_by_its_name() {
                 continue;
             }
             let listening = check_conversation(text, &tuning);
-            listening.socket_file.as_deref().inspect(|path| ipc::remove_socket_file(path));
+            listening.socket_file.as_deref().map(remove_socket_file);
         }
     }
 }
