@@ -1,0 +1,32 @@
+//! What a number was measured on: the command, the kernel, the processors.
+//!
+//! Deliberately absent: the host's name.
+
+use std::fmt::Write as _;
+
+/// The lines printed with every table.
+pub(crate) fn heading(features: &[(String, String)]) -> String {
+    let mut text = format!("command  {}\n", command());
+    let system = rustix::system::uname();
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let _ = writeln!(
+        text,
+        "machine  {} {} {}, {cores} cores",
+        system.sysname().to_string_lossy(),
+        system.release().to_string_lossy(),
+        system.machine().to_string_lossy(),
+    );
+    for (who, line) in features {
+        let _ = writeln!(text, "{who:<8} {line}");
+    }
+    if cfg!(debug_assertions) {
+        text.push_str("warning  built without optimisation: these numbers mean nothing\n");
+    }
+    text
+}
+
+/// This program's command line, as one would type it.
+pub(crate) fn command() -> String {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    format!("cargo run --release -p perf -- {}", arguments.join(" "))
+}

@@ -1,0 +1,45 @@
+//! As many messages as will go, counted where they arrive.
+//!
+//! Deliberately absent: anything that would pace the sender. The high-water marks do.
+
+use super::{Meter, Run, stalled};
+use crate::clock;
+use crate::error::Result;
+use crate::payload::Mark;
+use crate::side::{Incoming, Outgoing, Side};
+
+/// Sends until the time is up.
+pub(crate) fn send<S: Side, O: Outgoing>(run: &Run<'_, S>, mut socket: O) -> Result<()> {
+    run.attach(&mut socket)?;
+    run.greet(&mut socket)?;
+    stalled::fill(run, &mut socket)?;
+    run.pump(&mut socket, clock::now() + run.warm_up_ns(), u64::MAX)?;
+    socket.send(&Mark::Begin.bytes())?;
+    let meter = Meter::start(run.control);
+    let due = clock::now() + run.measured_ns();
+    let sent = run.pump(&mut socket, due, run.messages_max())?;
+    socket.flush()?;
+    let elapsed_ns = meter.elapsed_ns();
+    run.conclude(&mut socket)?;
+    run.finish_sender(meter.stop(sent, elapsed_ns))
+}
+
+/// Counts from `Begin` to `End`.
+pub(crate) fn receive<S: Side, R: Incoming>(run: &Run<'_, S>, mut socket: R) -> Result<()> {
+    run.attach(&mut socket)?;
+    run.meet(&mut socket)?;
+    let mut meter = Meter::start(run.control);
+    let mut count = 0;
+    loop {
+        match socket.recv(Mark::parse)? {
+            None => count += 1,
+            Some(Mark::Hello) => {}
+            Some(Mark::Begin) => {
+                meter = Meter::start(run.control);
+                count = 0;
+            }
+            Some(Mark::End) => break,
+        }
+    }
+    run.finish(meter.stop(count, meter.elapsed_ns()))
+}
