@@ -182,7 +182,7 @@ impl Reactor {
     /// Submits what was started, waits as told if nothing has completed, and appends to `out` what
     /// has. `out` is valid, and may have grown, also when an error is answered.
     ///
-    /// It may return early with nothing: after a wake-up, or when cancelling missed.
+    /// It may return early with nothing: after a wake-up, or when a cancel found nothing.
     ///
     /// # Errors
     /// [`Error::Interrupted`] if a signal came while it slept (closing another ring on the same
@@ -242,14 +242,13 @@ impl Reactor {
         self.arm_again(out)
     }
 
-    /// Cancels once more what a cancel did not find: it was between two places in the kernel.
+    /// Cancels once more what still lives. A connect on its way to a kernel worker, where a unix
+    /// socket waits for its peer's backlog, is not found; nor is one that the worker has begun and
+    /// not yet gone to sleep in.
     fn cancel_missed(&mut self) {
         while let Some(token) = self.missed.pop() {
-            let token = match self.slots.get_mut(token) {
-                Some(live) if live.is_armed => token.with_kind(live.operation.kind()),
-                _ => continue,
-            };
-            op::cancel(&mut self.ring, token);
+            let Some(live) = self.slots.get_mut(token) else { continue };
+            op::cancel(&mut self.ring, token.with_kind(live.operation.kind()));
         }
     }
 
@@ -292,7 +291,7 @@ impl Reactor {
             Kind::Receive => self.on_receive(token, event, out),
             Kind::Send => self.on_sent(token, event, out),
             Kind::Accept => self.on_accept(token, event, out),
-            Kind::Connect => self.end(token, Outcome::Connected(done), out),
+            Kind::Connect => self.on_connected(token, done, out),
             Kind::Writable => self.end(token, Outcome::Writable(done), out),
             Kind::Wake => self.on_wake(token, event),
             Kind::Cancel => self.missed.extend(event.result.is_err().then_some(token)),
@@ -343,6 +342,20 @@ impl Reactor {
             }
             _ => self.end(token, Outcome::AcceptEnded(Ok(())), out),
         }
+    }
+
+    fn on_connected(
+        &mut self,
+        token: Token,
+        mut done: Result<(), Errno>,
+        out: &mut Vec<Completion>,
+    ) {
+        // A kernel worker is cancelled by a signal.
+        let is_cancelled = self.slots.get_mut(token).is_some_and(|live| live.is_cancelled);
+        if is_cancelled && done == Err(Errno::INTR) {
+            done = Err(Errno::CANCELED);
+        }
+        self.end(token, Outcome::Connected(done), out);
     }
 
     fn on_sent(&mut self, token: Token, event: Event, out: &mut Vec<Completion>) {

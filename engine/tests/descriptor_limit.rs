@@ -12,7 +12,7 @@ fn next(reactor: &mut Reactor) -> Completion {
     let mut out = Vec::new();
     while out.is_empty() {
         assert!(Instant::now() < watchdog, "nothing came");
-        reactor.turn(Wait::Until(Some(watchdog)), &mut out).unwrap();
+        reactor.turn(Wait::Until(Some(watchdog)), &mut out).expect("no signal comes");
     }
     assert_eq!(out.len(), 1, "{out:?}");
     out.remove(0)
@@ -25,7 +25,7 @@ fn an_accept_without_a_descriptor_ends_and_keeps_the_connection_waiting() {
     let _dialed = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let limit = getrlimit(Resource::Nofile);
     let lowest_free = listener.as_fd().try_clone_to_owned().unwrap().as_raw_fd() as u64;
-    setrlimit(Resource::Nofile, Rlimit { current: Some(lowest_free), ..limit.clone() }).unwrap();
+    setrlimit(Resource::Nofile, Rlimit { current: Some(lowest_free), ..limit }).unwrap();
 
     let accept = reactor.accept(1, listener.as_fd());
     let refused = next(&mut reactor);

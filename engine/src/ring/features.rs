@@ -4,8 +4,7 @@
 //! beyond it. What lies above the floor is tried at the first ring and remembered. A refusal is
 //! explained from the error number, the release and `kernel.io_uring_disabled`.
 //!
-//! Deliberately absent: a throw-away ring to ask questions of. Closing a ring costs its thread a
-//! spurious `EINTR` some milliseconds later.
+//! Deliberately absent: a throw-away ring to ask questions of. The first ring answers them.
 
 use std::fmt;
 use std::io;

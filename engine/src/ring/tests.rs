@@ -1,9 +1,12 @@
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::{Config, Error, Reactor, Wait};
+use crate::{Config, Error, Outcome, Reactor, Wait};
 
 extern "C" fn ignore(_signal: libc::c_int) {}
 
@@ -28,9 +31,8 @@ fn a_signal_ends_a_turn_that_sleeps() {
             }
         });
         let mut reactor = Reactor::new(&Config::default()).unwrap();
-        let (near, _far) = std::os::unix::net::UnixStream::pair().unwrap();
+        let (near, _far) = UnixStream::pair().unwrap();
         // There is something to submit, too, which must not hide the signal.
-        use std::os::fd::AsFd;
         reactor.receive(0, near.as_fd());
         let watchdog = Instant::now() + Duration::from_secs(20);
         let turned = reactor.turn(Wait::Until(Some(watchdog)), &mut Vec::new());
@@ -39,35 +41,46 @@ fn a_signal_ends_a_turn_that_sleeps() {
     });
 }
 
+/// What the forked child exits with when it saw what it should; an unwound one exits with 0.
+const SEEN: libc::c_int = 42;
+
+/// Called in a forked child; `reactor` is the parent's.
+fn see(mut reactor: Reactor, near: &UnixStream) -> bool {
+    reactor.poll_writable(1, near.as_fd());
+    let is_refused = reactor.turn(Wait::No, &mut Vec::new()) == Err(Error::Forked);
+    drop(reactor);
+    let own = Reactor::new(&Config::default());
+    is_refused && own.is_ok_and(|mut own| own.turn(Wait::No, &mut Vec::new()).is_ok())
+}
+
 #[test]
-fn a_forked_child_cannot_turn_and_has_rings_of_its_own() {
-    use std::os::fd::AsFd;
-    let (near, _far) = std::os::unix::net::UnixStream::pair().unwrap();
+fn a_forked_child_leaves_its_parents_ring_alone_and_has_its_own() {
+    let (near, mut far) = UnixStream::pair().unwrap();
+    let (mut go, mut wait_for_go) = UnixStream::pair().unwrap();
     let mut reactor = Reactor::new(&Config::default()).unwrap();
     let mut out = Vec::new();
     reactor.turn(Wait::No, &mut out).unwrap();
 
     // SAFETY: the child of this process with many threads uses its own memory and the allocator,
-    // which glibc makes usable in children, and ends without unwinding.
+    // which glibc makes usable in children, and ends here.
     let child = unsafe { libc::fork() };
     if child == 0 {
-        reactor.poll_writable(1, near.as_fd());
-        let is_refused = reactor.turn(Wait::No, &mut out) == Err(Error::Forked);
-        drop(reactor);
-        let is_own = Reactor::new(&Config::default())
-            .is_ok_and(|mut own| own.turn(Wait::No, &mut Vec::new()).is_ok());
+        let may_go = wait_for_go.read_exact(&mut [0]).is_ok();
+        let status = if may_go && see(reactor, &near) { SEEN } else { 1 };
         // SAFETY: the call ends the process, and has no preconditions.
-        unsafe { libc::_exit(if is_refused && is_own { 0 } else { 1 }) };
+        unsafe { libc::_exit(status) };
     }
+    // The child pushes while this entry is pushed and not yet submitted.
+    let receive = reactor.receive(2, near.as_fd());
+    go.write_all(b"!").unwrap();
     let mut status = 0;
     // SAFETY: the status is written to a local that outlives the call.
     assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-    assert_eq!(status, 0, "the child saw what it should");
+    assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == SEEN, "status {status:#x}");
 
-    // What the child pushed and dropped has not reached the parent's ring.
-    reactor.turn(Wait::Until(Some(Instant::now())), &mut out).unwrap();
-    assert!(out.is_empty());
-    let writable = reactor.poll_writable(2, near.as_fd());
+    far.write_all(b"x").unwrap();
     reactor.turn(Wait::Until(None), &mut out).unwrap();
-    assert_eq!((out.len(), out[0].owner, out[0].token), (1, 2, writable));
+    let [come] = &out[..] else { panic!("{out:?}") };
+    assert_eq!((come.owner, come.token), (2, receive));
+    assert!(matches!(come.outcome, Outcome::Received(_)), "{come:?}");
 }
