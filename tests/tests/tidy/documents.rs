@@ -1,0 +1,103 @@
+//! Documents: their links lead somewhere, and their code compiles.
+
+use std::path::{Component, Path, PathBuf};
+
+use crate::refuse;
+use crate::tree;
+
+/// The crate root that shows the README to rustdoc, which then compiles its code.
+const README_ROOT: &str = "tests/src/lib.rs";
+
+#[test]
+fn links_lead_somewhere() {
+    let mut problems = Vec::new();
+    for path in tree::files("md") {
+        let directory = Path::new(&path).parent().expect("a file lies in a directory");
+        for (number, link) in links(&tree::read(&path)) {
+            let (file, heading) = link.split_once('#').unwrap_or((&link, ""));
+            let target = if file.is_empty() {
+                PathBuf::from(&path)
+            } else {
+                normalise(&directory.join(file))
+            };
+            if !tree::exists(&target) {
+                problems.push(format!("{path}:{number}: {link}: no such file"));
+            } else if !heading.is_empty() && !has_heading(&target, heading) {
+                problems.push(format!("{path}:{number}: {link}: no such heading"));
+            }
+        }
+    }
+    refuse(problems);
+}
+
+#[test]
+fn code_of_the_readme_is_compiled() {
+    let readme = tree::read("README.md");
+    let fences = readme.lines().filter(|line| line.starts_with("```rust"));
+    let unread = fences.filter(|fence| fence.contains("ignore"));
+    refuse(unread.map(|fence| format!("README.md: `{fence}` is not compiled")));
+    let includes_readme = tree::read(README_ROOT).contains(r#"include_str!("../../README.md")"#);
+    assert!(includes_readme, "{README_ROOT} does not show the README to rustdoc");
+}
+
+/// The relative links of a document, each with its line. Code is left out.
+fn links(text: &str) -> Vec<(usize, String)> {
+    let mut links = Vec::new();
+    let mut is_code = false;
+    for (number, line) in (1..).zip(text.lines()) {
+        if line.trim_start().starts_with("```") {
+            is_code = !is_code;
+        }
+        if is_code {
+            continue;
+        }
+        for part in line.split("](").skip(1) {
+            let Some((link, _)) = part.split_once(')') else { continue };
+            if !link.contains("://") && !link.starts_with("mailto:") {
+                links.push((number, link.to_owned()));
+            }
+        }
+    }
+    links
+}
+
+/// `path` without `.` and `..`.
+fn normalise(path: &Path) -> PathBuf {
+    let mut parts = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                parts.pop();
+            }
+            Component::CurDir => {}
+            part => parts.push(part),
+        }
+    }
+    parts
+}
+
+/// Whether the document at `path` has a heading whose anchor is `anchor`.
+fn has_heading(path: &Path, anchor: &str) -> bool {
+    let text = tree::read(&path.to_string_lossy());
+    text.lines()
+        .filter_map(|line| line.strip_prefix('#'))
+        .any(|heading| to_anchor(heading.trim_start_matches('#')) == anchor)
+}
+
+/// What a heading is called in a link to it.
+fn to_anchor(heading: &str) -> String {
+    let kept = heading.trim().chars().filter_map(|letter| match letter {
+        ' ' => Some('-'),
+        '-' | '_' => Some(letter),
+        letter if letter.is_alphanumeric() => Some(letter.to_ascii_lowercase()),
+        _ => None,
+    });
+    kept.collect()
+}
+
+#[test]
+fn a_link_is_found_and_code_is_not() {
+    let text = "see [a](b.md) and [c](d.md#e)\n```rust\nx[0](y)\n```\n[w](https://w)";
+    assert_eq!(links(text), [(1, "b.md".to_owned()), (1, "d.md#e".to_owned())]);
+    assert_eq!(to_anchor(" Order, and `why`"), "order-and-why");
+}
