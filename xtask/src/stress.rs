@@ -1,4 +1,4 @@
-//! `cargo xtask stress`: tests of concurrent code, many times, on an idle machine and on a busy one.
+//! `cargo xtask stress`: concurrent code many times, on an idle machine and on a busy one.
 //!
 //! A test that fails once in a thousand runs fails here. The load is one spinning thread for each
 //! core, so that every hand-over between threads meets a core that is taken.
