@@ -24,9 +24,37 @@ pub(crate) enum Command {
     Fanout(Options),
     /// Replays a tick file to subscriber processes
     Feed(Options),
+    /// Every row to reach, as Markdown
+    Targets(TargetOptions),
     /// A process that sends or receives; started by this program itself
     #[command(hide = true)]
     Worker,
+}
+
+impl Command {
+    /// The options of a measurement.
+    pub(crate) fn options(&self) -> Option<&Options> {
+        match self {
+            Self::Throughput(options)
+            | Self::Latency(options)
+            | Self::Fanout(options)
+            | Self::Feed(options) => Some(options),
+            Self::Targets(_) | Self::Worker => None,
+        }
+    }
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TargetOptions {
+    /// Only these rows, separated by commas
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) rows: Vec<u8>,
+    /// Runs per side, taking turns
+    #[arg(long, default_value_t = 5)]
+    pub(crate) runs: usize,
+    /// Write here instead of printing
+    #[arg(long)]
+    pub(crate) markdown: Option<String>,
 }
 
 #[derive(Args, Clone, Debug)]

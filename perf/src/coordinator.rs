@@ -15,7 +15,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use self::cast::{Cast, Wildcard, cast};
 use self::outcomes::Outcomes;
-use crate::cli::Options;
+use crate::cli::{Command, Options};
 use crate::crew::Crew;
 use crate::error::{Error, Result};
 use crate::job::{
@@ -33,33 +33,30 @@ const IDLE_TRIPS: u64 = 5;
 const RATE: u64 = 10_000;
 const FAN_OUT_RATE: u64 = 1_000;
 
-/// `perf throughput`.
-pub(crate) fn throughput(options: &Options) -> Result<ExitCode> {
-    let pattern = options.pattern.unwrap_or(Pattern::PushPull);
-    finish(options, measure_sizes(options, Work::Throughput, pattern)?)
-}
-
-/// `perf latency`.
-pub(crate) fn latency(options: &Options) -> Result<ExitCode> {
-    let pattern = options.pattern.unwrap_or(Pattern::ReqRep);
-    let work = if pattern == Pattern::ReqRep { Work::RoundTrip } else { Work::Latency };
-    finish(options, measure_sizes(options, work, pattern)?)
-}
-
-/// `perf fanout`.
-pub(crate) fn fan_out(options: &Options) -> Result<ExitCode> {
-    finish(options, measure_sizes(options, Work::FanOutThroughput, Pattern::PubSub)?)
-}
-
-/// `perf feed`.
-pub(crate) fn feed(options: &Options) -> Result<ExitCode> {
-    finish(options, measure_sizes(options, Work::FeedThroughput, Pattern::PubSub)?)
-}
-
-fn finish(options: &Options, rows: Vec<Row>) -> Result<ExitCode> {
+/// Measures what the command says and prints it.
+pub(crate) fn run(command: &Command) -> Result<ExitCode> {
+    let Some(options) = command.options() else { return Ok(ExitCode::FAILURE) };
+    let rows = measure(command, options.runs)?;
     report::print(options, &rows)?;
     let has_failed = rows.iter().any(|row| row.failure.is_some());
     Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Measures what the command says, with so many runs per side.
+pub(crate) fn measure(command: &Command, runs: usize) -> Result<Vec<Row>> {
+    let Some(options) = command.options() else { return Ok(Vec::new()) };
+    let options = Options { runs, ..options.clone() };
+    let pattern = |default| options.pattern.unwrap_or(default);
+    let (work, pattern) = match command {
+        Command::Throughput(_) => (Work::Throughput, pattern(Pattern::PushPull)),
+        Command::Latency(_) => match pattern(Pattern::ReqRep) {
+            Pattern::ReqRep => (Work::RoundTrip, Pattern::ReqRep),
+            pattern => (Work::Latency, pattern),
+        },
+        Command::Fanout(_) => (Work::FanOutThroughput, Pattern::PubSub),
+        _ => (Work::FeedThroughput, Pattern::PubSub),
+    };
+    measure_sizes(&options, work, pattern)
 }
 
 /// One comparison after another: every size with every number of subscribers.

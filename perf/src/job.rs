@@ -13,6 +13,14 @@ use crate::statistics::Percentiles;
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Who {
+    /// zring with one I/O thread, blocking calls.
+    ZringIo,
+    /// zring with one I/O thread, receiving by asking again and again.
+    ZringIoSpin,
+    /// zring turned by its caller, blocking.
+    ZringCaller,
+    /// zring turned by its caller, spinning.
+    ZringCallerSpin,
     /// libzmq, one I/O thread, blocking calls.
     Libzmq,
     /// libzmq, receiving by asking again and again.
@@ -29,6 +37,10 @@ impl Who {
     /// The name in tables and JSON.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::ZringIo => "zring-io",
+            Self::ZringIoSpin => "zring-io-spin",
+            Self::ZringCaller => "zring-caller",
+            Self::ZringCallerSpin => "zring-caller-spin",
             Self::Libzmq => "libzmq",
             Self::LibzmqSpin => "libzmq-spin",
             Self::Raw => "raw",
@@ -39,7 +51,7 @@ impl Who {
 
     /// Whether it receives by asking again and again instead of sleeping.
     pub(crate) fn spins(self) -> bool {
-        matches!(self, Self::LibzmqSpin | Self::RawSpin)
+        matches!(self, Self::ZringIoSpin | Self::ZringCallerSpin | Self::LibzmqSpin | Self::RawSpin)
     }
 
     /// Whether it is sockets without a protocol, which know neither topics nor inproc.

@@ -24,6 +24,7 @@ mod report;
 mod side;
 mod statistics;
 mod svg;
+mod targets;
 mod ticks;
 mod work;
 mod worker;
@@ -37,10 +38,8 @@ use cli::{Cli, Command};
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Worker => return worker::main(),
-        Command::Throughput(options) => coordinator::throughput(&options),
-        Command::Latency(options) => coordinator::latency(&options),
-        Command::Fanout(options) => coordinator::fan_out(&options),
-        Command::Feed(options) => coordinator::feed(&options),
+        Command::Targets(options) => targets::run(&options),
+        command => coordinator::run(&command),
     };
     match done {
         Ok(code) => code,

@@ -97,6 +97,10 @@ fn read_orders(senders: &[mpsc::Sender<Order>]) {
 
 fn dispatch(job: &Arc<Job>, controls: Vec<Control>) {
     match job.setup.who {
+        Who::ZringIo | Who::ZringIoSpin | Who::ZringCaller | Who::ZringCallerSpin => {
+            let failure = Error::Unsupported("zring is not measured yet");
+            settle(&controls[0], Err(failure));
+        }
         Who::Libzmq | Who::LibzmqSpin => perform_shared::<Libzmq>(job, controls),
         Who::Raw | Who::RawSpin => perform::<Raw>(job, controls),
         Who::TokioUring => perform::<TokioUring>(job, controls),

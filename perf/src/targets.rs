@@ -1,0 +1,119 @@
+//! `perf targets`: measures every row to reach, one after another, and writes Markdown.
+//!
+//! The text holds a table of rows with ratio, reach and verdict, and behind it the whole table of
+//! each command, so that `docs/PERFORMANCE.md` is generated and no number is typed.
+//!
+//! Deliberately absent: leaving out what was lost.
+
+mod rows;
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use self::rows::{Check, Figure, Reach};
+use crate::cli::{Cli, TargetOptions};
+use crate::coordinator;
+use crate::error::{Doing as _, Error, Result};
+use crate::machine;
+use crate::report::{self, Row, short};
+
+/// Rows by the command that measured them.
+type Measured = Vec<(String, Vec<Row>)>;
+
+/// Measures, and writes the text to the file asked for, or prints it.
+pub(crate) fn run(options: &TargetOptions) -> Result<ExitCode> {
+    let mut checks = rows::all();
+    checks.retain(|check| options.rows.is_empty() || options.rows.contains(&check.row));
+    checks.sort_by_key(|check| check.row);
+    let mut measured = Measured::new();
+    let commands: Vec<_> = checks
+        .iter()
+        .flat_map(|check| [Some(&check.figure), check.against.as_ref()])
+        .flatten()
+        .map(|figure| figure.command.clone())
+        .collect();
+    for command in commands {
+        if measured.iter().all(|(known, _)| *known != command) {
+            eprintln!("perf {command}");
+            let rows = measure(&command, options.runs)?;
+            measured.push((command, rows));
+        }
+    }
+    let text = markdown(&checks, &measured);
+    match &options.markdown {
+        Some(path) => std::fs::write(path, text).doing("write the table")?,
+        None => println!("{text}"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn measure(command: &str, runs: usize) -> Result<Vec<Row>> {
+    let words = ["perf"].into_iter().chain(command.split_whitespace());
+    let parsed = Cli::try_parse_from(words).map_err(|error| Error::Usage(error.to_string()))?;
+    coordinator::measure(&parsed.command, runs)
+}
+
+fn markdown(checks: &[Check], measured: &Measured) -> String {
+    let all: Vec<_> = measured.iter().flat_map(|(_, rows)| rows.iter().cloned()).collect();
+    let mut text = format!("```text\n{}```\n\n", machine::heading(&report::features(&all)));
+    text.push_str("| # | work | side | measured | against | ratio | reach | |\n");
+    text.push_str("|--:|------|------|---------:|---------|------:|------:|---|\n");
+    for check in checks {
+        let _ = writeln!(text, "{}", line(check, measured));
+    }
+    for (command, rows) in measured {
+        let table = report::table(rows);
+        let _ = write!(text, "\n`cargo run --release -p perf -- {command}`\n\n{table}\n");
+        for row in rows {
+            if let Some(failure) = &row.failure {
+                let _ = writeln!(text, "\n{} failed: {failure}", row.who.name());
+            }
+        }
+    }
+    text
+}
+
+/// One row of the first table.
+fn line(check: &Check, measured: &Measured) -> String {
+    let figure = find(&check.figure, measured);
+    let against = check.against.as_ref().map(|against| (against, find(against, measured)));
+    let ratio = match (figure, against) {
+        (Some(figure), None) => Some(figure),
+        (Some(figure), Some((_, Some(against)))) if against > 0.0 => Some(figure / against),
+        _ => None,
+    };
+    let verdict = match ratio {
+        None => "no result",
+        Some(ratio) if check.reach.is_met_by(ratio) => "won",
+        Some(_) => "**lost**",
+    };
+    let against = against.map_or_else(String::new, |(against, value)| {
+        let own = if against.command == check.figure.command { "" } else { " without" };
+        format!("{}{own} {}", against.who.name(), number(value))
+    });
+    let sign = if check.against.is_some() { " ×" } else { "" };
+    let reach = match check.reach {
+        Reach::AtLeast(bound) => format!("≥ {bound}{sign}"),
+        Reach::AtMost(bound) => format!("≤ {bound}{sign}"),
+    };
+    let ratio = if check.against.is_some() { number(ratio) } else { String::new() };
+    format!(
+        "| {} | {} | {} | {} | {against} | {ratio} | {reach} | {verdict} |",
+        check.row,
+        check.work,
+        check.figure.who.name(),
+        number(figure),
+    )
+}
+
+fn find(figure: &Figure, measured: &Measured) -> Option<f64> {
+    let (_, rows) = measured.iter().find(|(command, _)| *command == figure.command)?;
+    let row = rows.iter().find(|row| row.who == figure.who && row.failure.is_none())?;
+    figure.metric.of(row)
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), short)
+}
