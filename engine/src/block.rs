@@ -148,7 +148,7 @@ impl BlockRef {
         self.block().shadow.with(|_| ());
         // SAFETY: the end of the range, and so its start, lies within the block's memory.
         let start = unsafe { self.block().memory.add(range.start) };
-        Slice { start, len: range.end - range.start, block: self.clone() }
+        Slice { start, len: range.end - range.start, block: Some(self.clone()) }
     }
 }
 
@@ -361,7 +361,14 @@ impl fmt::Debug for BlockReader {
 pub struct Slice {
     start: NonNull<u8>,
     len: usize,
-    block: BlockRef,
+    /// `None` for the empty slice of no block.
+    block: Option<BlockRef>,
+}
+
+impl Default for Slice {
+    fn default() -> Self {
+        Self { start: NonNull::dangling(), len: 0, block: None }
+    }
 }
 
 // SAFETY: a slice only reads bytes that nobody writes any more, and counts its block.
@@ -392,7 +399,9 @@ impl Slice {
     /// Takes `next` in, if it lies right behind this slice in the same block.
     #[inline]
     pub fn extend_with(&mut self, next: &Self) -> bool {
-        let follows = self.block.0 == next.block.0 && self.as_ptr_range().end == next.start.as_ptr();
+        let ours = self.block.as_ref().map(|block| block.0);
+        let is_same = ours.is_some() && ours == next.block.as_ref().map(|block| block.0);
+        let follows = is_same && self.as_ptr_range().end == next.start.as_ptr();
         if follows {
             self.len += next.len;
         }

@@ -300,6 +300,25 @@ pub enum Run<R> {
     },
 }
 
+impl<R> Run<R> {
+    /// Messages that ended since the run before.
+    #[must_use]
+    pub const fn messages(&self) -> u32 {
+        match self {
+            Self::Bytes { messages, .. } | Self::Record { messages, .. } => *messages,
+        }
+    }
+
+    /// The record, if it is one.
+    #[must_use]
+    pub fn into_record(self) -> Option<R> {
+        match self {
+            Self::Bytes { .. } => None,
+            Self::Record { content, .. } => Some(content),
+        }
+    }
+}
+
 /// A reading end.
 pub struct Reader<R> {
     node: Arc<Node<R>>,

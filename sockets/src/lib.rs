@@ -1,1 +1,68 @@
-//! Under construction.
+//! ZeroMQ sockets on io_uring: libzmq's sockets, wire protocol and behaviour, for Linux.
+//!
+//! ```
+//! use zring::{Context, Pull, Push};
+//!
+//! fn main() -> Result<(), zring::Error> {
+//!     let context = Context::new();
+//!     let mut pull = Pull::new(&context)?;
+//!     let mut push = Push::new(&context)?;
+//!     push.connect(&pull.bind("tcp://127.0.0.1:*")?)?;
+//!     push.send("hello")?;
+//!     assert_eq!(pull.recv()?, "hello");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! In reading order: [`Context`] and [`LocalContext`] (who does the work), [`Socket`] and the
+//! patterns [`Pub`], [`Sub`], [`XPub`], [`XSub`], [`Push`], [`Pull`], [`Req`], [`Rep`], [`Dealer`],
+//! [`Router`] and [`Pair`], [`Builder`] (their options), [`Message`], [`Poller`], [`Error`].
+//!
+//! Deliberately absent: ZMTP below 3.0, security mechanisms other than NULL, and transports other
+//! than tcp, ipc and inproc.
+
+#![forbid(unsafe_code)]
+
+mod builder;
+mod driver;
+mod endpoints;
+mod error;
+pub mod pattern;
+mod pipes;
+mod poller;
+mod route;
+mod socket;
+
+pub use builder::Builder;
+pub use bytes::Bytes;
+pub use driver::{
+    AnyContext, Caller, Context, ContextBuilder, Driver, IoThreads, LocalContext, Wait,
+};
+pub use error::Error;
+pub use poller::{Interest, Pollable, Poller, Ready};
+pub use socket::{PipeCounters, Socket};
+pub use zring_transports::Error as TransportError;
+pub use zring_transports::message::{INLINE_MAX, Message, Payload};
+
+/// See [`pattern::Pub`].
+pub type Pub<D = IoThreads> = Socket<pattern::Pub, D>;
+/// See [`pattern::Sub`].
+pub type Sub<D = IoThreads> = Socket<pattern::Sub, D>;
+/// See [`pattern::XPub`].
+pub type XPub<D = IoThreads> = Socket<pattern::XPub, D>;
+/// See [`pattern::XSub`].
+pub type XSub<D = IoThreads> = Socket<pattern::XSub, D>;
+/// See [`pattern::Push`].
+pub type Push<D = IoThreads> = Socket<pattern::Push, D>;
+/// See [`pattern::Pull`].
+pub type Pull<D = IoThreads> = Socket<pattern::Pull, D>;
+/// See [`pattern::Req`].
+pub type Req<D = IoThreads> = Socket<pattern::Req, D>;
+/// See [`pattern::Rep`].
+pub type Rep<D = IoThreads> = Socket<pattern::Rep, D>;
+/// See [`pattern::Dealer`].
+pub type Dealer<D = IoThreads> = Socket<pattern::Dealer, D>;
+/// See [`pattern::Router`].
+pub type Router<D = IoThreads> = Socket<pattern::Router, D>;
+/// See [`pattern::Pair`].
+pub type Pair<D = IoThreads> = Socket<pattern::Pair, D>;

@@ -1,0 +1,225 @@
+//! Options of a socket, set before it is made.
+//!
+//! Every option is honoured by the socket it is set on or refused by [`Builder::build`]. Defaults
+//! are libzmq's (`zmq_setsockopt(3)`).
+//!
+//! Deliberately absent: changing options of a live socket.
+
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use bytes::Bytes;
+use zring_transports::endpoint::Tuning;
+use zring_zmtp::SocketType;
+
+use crate::driver::AnyContext;
+use crate::pattern::Pattern;
+use crate::socket::Socket;
+use crate::{Error, pattern};
+
+/// Longest routing id, in bytes (RFC 37/ZMTP).
+const ROUTING_ID_SIZE_MAX: usize = 255;
+
+/// What a socket is made with.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) send_mark: usize,
+    pub(crate) receive_mark: usize,
+    pub(crate) linger: Option<Duration>,
+    pub(crate) send_timeout: Option<Duration>,
+    pub(crate) receive_timeout: Option<Duration>,
+    pub(crate) routing_id: Bytes,
+    pub(crate) message_size_max: Option<u64>,
+    pub(crate) handshake_timeout: Option<Duration>,
+    pub(crate) reconnect_interval: Option<Duration>,
+    pub(crate) reconnect_interval_max: Option<Duration>,
+    pub(crate) tuning: Tuning,
+    pub(crate) is_lossless: bool,
+}
+
+/// Options of a socket of pattern `P`.
+///
+/// ```
+/// # fn main() -> Result<(), zring::Error> {
+/// let context = zring::Context::new();
+/// let sub = zring::Sub::builder().receive_high_water_mark(10_000).build(&context)?;
+/// # drop(sub);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Builder<P> {
+    options: Options,
+    pattern: PhantomData<fn() -> P>,
+}
+
+impl<P: Pattern> Builder<P> {
+    pub(crate) fn new() -> Self {
+        let subscribes = matches!(P::TYPE, SocketType::Sub | SocketType::XSub);
+        let options = Options {
+            send_mark: 1000,
+            receive_mark: 1000,
+            linger: subscribes.then_some(Duration::ZERO),
+            send_timeout: None,
+            receive_timeout: None,
+            routing_id: Bytes::new(),
+            message_size_max: None,
+            handshake_timeout: Some(Duration::from_secs(30)),
+            reconnect_interval: Some(Duration::from_millis(100)),
+            reconnect_interval_max: None,
+            tuning: Tuning::default(),
+            is_lossless: false,
+        };
+        Self { options, pattern: PhantomData }
+    }
+
+    /// The socket.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] for an option out of its range, or that this pattern does not have.
+    pub fn build<C: AnyContext>(self, context: &C) -> Result<Socket<P, C::Driver>, Error> {
+        let id = &self.options.routing_id;
+        if id.len() > ROUTING_ID_SIZE_MAX {
+            let reason = "a routing id has at most 255 bytes";
+            return Err(Error::InvalidOption { option: "routing_id", reason });
+        }
+        if !id.is_empty() && !P::TYPE.sends_identity() {
+            let reason = "only REQ, DEALER and ROUTER tell theirs";
+            return Err(Error::InvalidOption { option: "routing_id", reason });
+        }
+        if self.options.is_lossless && !matches!(P::TYPE, SocketType::Pub | SocketType::XPub) {
+            let reason = "only publishers drop";
+            return Err(Error::InvalidOption { option: "no_drop", reason });
+        }
+        Ok(Socket::make(context.driver().clone(), self.options))
+    }
+
+    /// Messages that may wait to be sent, for each peer; 1000 by default, 0 for any number
+    /// (`ZMQ_SNDHWM`). Who is at it takes nothing more before half of it was sent.
+    #[must_use]
+    pub const fn send_high_water_mark(mut self, messages: usize) -> Self {
+        self.options.send_mark = messages;
+        self
+    }
+
+    /// Messages that may wait to be received, from each peer; 1000 by default, 0 for any number
+    /// (`ZMQ_RCVHWM`).
+    #[must_use]
+    pub const fn receive_high_water_mark(mut self, messages: usize) -> Self {
+        self.options.receive_mark = messages;
+        self
+    }
+
+    /// How long what was sent may still leave after the socket is dropped; `None`, the default, is
+    /// as long as it takes. SUB and XSUB do not linger by default (`ZMQ_LINGER`).
+    #[must_use]
+    pub const fn linger(mut self, time: Option<Duration>) -> Self {
+        self.options.linger = time;
+        self
+    }
+
+    /// How long `send` may wait; `None`, the default, is as long as it takes (`ZMQ_SNDTIMEO`).
+    #[must_use]
+    pub const fn send_timeout(mut self, time: Option<Duration>) -> Self {
+        self.options.send_timeout = time;
+        self
+    }
+
+    /// How long `recv` may wait; `None`, the default, is as long as it takes (`ZMQ_RCVTIMEO`).
+    #[must_use]
+    pub const fn receive_timeout(mut self, time: Option<Duration>) -> Self {
+        self.options.receive_timeout = time;
+        self
+    }
+
+    /// What a ROUTER peer calls this socket: 1 to 255 bytes, none by default (`ZMQ_ROUTING_ID`).
+    /// For REQ, DEALER and ROUTER.
+    #[must_use]
+    pub fn routing_id(mut self, id: impl AsRef<[u8]>) -> Self {
+        self.options.routing_id = Bytes::copy_from_slice(id.as_ref());
+        self
+    }
+
+    /// The largest frame that a peer may send, in bytes; `None`, the default, is no limit. A peer
+    /// that sends a larger one loses its connection (`ZMQ_MAXMSGSIZE`).
+    #[must_use]
+    pub const fn message_size_max(mut self, bytes: Option<u64>) -> Self {
+        self.options.message_size_max = bytes;
+        self
+    }
+
+    /// How long a peer's handshake may take; 30 s by default, `None` for no limit
+    /// (`ZMQ_HANDSHAKE_IVL`).
+    #[must_use]
+    pub const fn handshake_timeout(mut self, time: Option<Duration>) -> Self {
+        self.options.handshake_timeout = time;
+        self
+    }
+
+    /// The pause before connecting again; 100 ms by default, with up to as much again added at
+    /// random. `None` never connects again (`ZMQ_RECONNECT_IVL`).
+    #[must_use]
+    pub const fn reconnect_interval(mut self, time: Option<Duration>) -> Self {
+        self.options.reconnect_interval = time;
+        self
+    }
+
+    /// With a time, the pause doubles with every failure in a row up to this, and nothing is added
+    /// at random; `None` by default (`ZMQ_RECONNECT_IVL_MAX`).
+    #[must_use]
+    pub const fn reconnect_interval_max(mut self, time: Option<Duration>) -> Self {
+        self.options.reconnect_interval_max = time;
+        self
+    }
+
+    /// The kernel's send buffer of each connection, in bytes; `None`, the default, lets the kernel
+    /// choose (`ZMQ_SNDBUF`).
+    #[must_use]
+    pub const fn send_buffer(mut self, bytes: Option<usize>) -> Self {
+        self.options.tuning.send_buffer = bytes;
+        self
+    }
+
+    /// The kernel's receive buffer of each connection, in bytes; `None`, the default, lets the
+    /// kernel choose (`ZMQ_RCVBUF`).
+    #[must_use]
+    pub const fn receive_buffer(mut self, bytes: Option<usize>) -> Self {
+        self.options.tuning.receive_buffer = bytes;
+        self
+    }
+
+    /// Connections that the kernel may hold before they are accepted; 100 by default
+    /// (`ZMQ_BACKLOG`).
+    #[must_use]
+    pub const fn backlog(mut self, connections: u32) -> Self {
+        self.options.tuning.backlog = connections;
+        self
+    }
+
+    /// Whether `*`, interfaces and host names mean IPv6 too; not by default (`ZMQ_IPV6`).
+    #[must_use]
+    pub const fn ipv6(mut self, is_enabled: bool) -> Self {
+        self.options.tuning.ipv6 = is_enabled;
+        self
+    }
+
+    /// A publisher waits for a subscriber at its high-water mark that wants the message, instead of
+    /// dropping it; not by default (`ZMQ_XPUB_NODROP`). For PUB and XPUB.
+    #[must_use]
+    pub const fn no_drop(mut self, is_lossless: bool) -> Self {
+        self.options.is_lossless = is_lossless;
+        self
+    }
+}
+
+impl Options {
+    /// What the pattern has to know.
+    pub(crate) fn setup(
+        &self,
+        pools: zring_engine::log::LogPools,
+        is_local: bool,
+    ) -> pattern::Setup {
+        let (send_mark, is_lossless) = (self.send_mark, self.is_lossless);
+        pattern::Setup { pools, is_local, send_mark, is_lossless }
+    }
+}

@@ -1,0 +1,80 @@
+//! Drivers: who turns the reactors of a context.
+//!
+//! With [`IoThreads`], threads of the context do, and a call only hands over and takes. With
+//! [`Caller`], the calling thread does, in its calls, and nothing is handed between threads. All
+//! else is one code path: sockets, pipes and workers do not know the difference.
+//!
+//! Deliberately absent: a third way. Both wait for the same events.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use zring_engine::log::LogPools;
+use zring_engine::park::Parker;
+use zring_transports::inproc::Names;
+use zring_transports::notice::SocketInbox;
+use zring_transports::worker::Crew;
+
+use crate::Error;
+
+mod caller;
+mod io_threads;
+
+pub use caller::{Caller, LocalContext, Wait};
+pub use io_threads::{Context, ContextBuilder, IoThreads};
+
+/// Who turns the reactors of a context: [`IoThreads`] or [`Caller`]. Sealed.
+#[expect(private_bounds, reason = "how a driver drives is this crate's own business")]
+pub trait Driver: Drive {}
+
+/// A [`Context`] or a [`LocalContext`]: what sockets are made with. Sealed.
+pub trait AnyContext {
+    /// Who turns its reactors.
+    type Driver: Driver;
+
+    /// Its driver.
+    fn driver(&self) -> &Self::Driver;
+}
+
+/// What sockets and pollers ask of a driver.
+pub(crate) trait Drive: Clone {
+    /// Whether workers run on the calling thread.
+    const IS_LOCAL: bool;
+
+    fn crew(&self) -> &Arc<Crew>;
+    fn pools(&self) -> &LogPools;
+    fn names(&self) -> &Names;
+
+    /// A socket was made: it is to be told when the context is shut down.
+    fn enlist(&self, inbox: &Arc<SocketInbox>);
+
+    /// The first wire endpoint is about to be used: rings are opened.
+    fn start(&self) -> Result<(), Error>;
+
+    /// A message of so many bytes was written.
+    fn sent(&self, bytes: usize) -> Result<(), Error>;
+
+    /// A message was read.
+    fn received(&self) {}
+
+    /// Lets happen what is due, without waiting.
+    fn poke(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Lets what was written leave.
+    fn flush(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Waits until one of these inboxes has something. False: the deadline came first.
+    fn wait(
+        &self,
+        inboxes: &[Arc<SocketInbox>],
+        parker: &Arc<Parker>,
+        deadline: Option<Instant>,
+    ) -> Result<bool, Error>;
+
+    /// Waits until a closed socket's workers are done with it, where nobody else turns them.
+    fn finish(&self, inbox: &Arc<SocketInbox>);
+}

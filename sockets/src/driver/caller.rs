@@ -1,0 +1,251 @@
+//! Caller-driven: no thread at all. The sockets' own thread turns the reactor, in its calls.
+//!
+//! What is sent gathers, so that a burst costs few system calls, and leaves when it is a lone
+//! message, when [`GATHER_SIZE`] bytes have gathered, or with the next call that receives, polls,
+//! turns or flushes. The tail of a burst that is followed by no call waits for one.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::BorrowedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use zring_engine::log::LogPools;
+use zring_engine::park::Parker;
+use zring_transports::inproc::Names;
+use zring_transports::notice::{Event, SocketInbox};
+use zring_transports::pipe::log_pools;
+use zring_transports::worker::{Crew, Worker};
+
+use super::{AnyContext, Drive, Driver};
+use crate::Error;
+
+/// Bytes that gather before they leave without being asked to.
+const GATHER_SIZE: usize = 64 * 1024;
+/// A message this long after the last flush is a lone one, and leaves at once.
+const LONE_AFTER: Duration = Duration::from_micros(20);
+
+/// How a caller-driven context waits.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Wait {
+    /// Sleeps in the kernel. Waking costs some 30 µs.
+    #[default]
+    Block,
+    /// Never sleeps: takes a core for as long as it waits.
+    Spin,
+    /// Spins for so long, then sleeps.
+    SpinThenBlock(Duration),
+}
+
+impl Wait {
+    fn until(self, until: Option<Instant>) -> zring_engine::Wait {
+        match self {
+            Self::Block => zring_engine::Wait::Until(until),
+            Self::Spin => zring_engine::Wait::Spin(until),
+            Self::SpinThenBlock(spin) => zring_engine::Wait::SpinThenBlock { spin, until },
+        }
+    }
+}
+
+/// A context without threads: its sockets' calls do all the work, on the one thread they live on.
+/// Clones are the same context.
+///
+/// Time passes only in calls: accepting, reconnecting and lingering move in `send`, `recv`, polls
+/// and [`turn`](Self::turn). Dropping a socket turns the context for its linger time, unless the
+/// thread is panicking.
+#[derive(Clone)]
+pub struct LocalContext {
+    driver: Caller,
+}
+
+impl LocalContext {
+    /// A context for the calling thread.
+    #[must_use]
+    pub fn new(wait: Wait) -> Self {
+        let shared = Shared {
+            wait,
+            crew: Crew::new(1),
+            pools: log_pools(),
+            names: Names::default(),
+            worker: RefCell::new(None),
+            gathered: Cell::new(0),
+            is_answer: Cell::new(false),
+            flushed_at: Cell::new(None),
+        };
+        Self { driver: Caller { shared: Rc::new(shared) } }
+    }
+
+    /// Does what is due, and waits for more until something has happened, or so long; without a
+    /// time, as long as it takes.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] if a signal was handled meanwhile.
+    pub fn turn(&self, timeout: Option<Duration>) -> Result<(), Error> {
+        let until = timeout.map(|timeout| Instant::now() + timeout);
+        self.driver.shared.turn(self.driver.shared.wait.until(until))
+    }
+
+    /// Lets everything leave that the kernel takes now.
+    ///
+    /// # Errors
+    /// [`Error::Transport`] if the ring fails.
+    pub fn flush(&self) -> Result<(), Error> {
+        self.driver.shared.flush()
+    }
+
+    /// When the next call is due although nothing has happened, for a loop that waits elsewhere.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.driver.shared.worker.borrow().as_ref().and_then(Worker::deadline)
+    }
+
+    /// Calls `f` with the ring's descriptor, which polls readable when a call is due. `None` before
+    /// the first tcp or ipc endpoint.
+    pub fn with_fd<T>(&self, f: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
+        self.driver.shared.worker.borrow().as_ref().map(|worker| f(worker.as_fd()))
+    }
+}
+
+impl AnyContext for LocalContext {
+    type Driver = Caller;
+
+    fn driver(&self) -> &Caller {
+        &self.driver
+    }
+}
+
+/// Sockets driven by their own thread's calls. They stay on that thread:
+///
+/// ```compile_fail
+/// fn must_be_send<T: Send>() {}
+/// must_be_send::<zring::Push<zring::Caller>>();
+/// ```
+#[derive(Clone)]
+pub struct Caller {
+    shared: Rc<Shared>,
+}
+
+impl Driver for Caller {}
+
+struct Shared {
+    wait: Wait,
+    crew: Arc<Crew>,
+    pools: LogPools,
+    names: Names,
+    /// Opened with the first wire endpoint.
+    worker: RefCell<Option<Worker>>,
+    /// Bytes written since the last flush.
+    gathered: Cell<usize>,
+    /// Whether something was received since the last flush: what is sent now may be its answer.
+    is_answer: Cell<bool>,
+    flushed_at: Cell<Option<Instant>>,
+}
+
+impl Shared {
+    fn turn(&self, wait: zring_engine::Wait) -> Result<(), Error> {
+        self.gathered.set(0);
+        match &mut *self.worker.borrow_mut() {
+            Some(worker) => Ok(worker.turn(wait)?),
+            None => Ok(()),
+        }
+    }
+
+    fn flush(&self) -> Result<(), Error> {
+        self.gathered.set(0);
+        self.is_answer.set(false);
+        if let Some(worker) = &mut *self.worker.borrow_mut() {
+            worker.flush()?;
+        }
+        self.flushed_at.set(Some(Instant::now()));
+        Ok(())
+    }
+
+    fn is_lone(&self) -> bool {
+        let is_late = |at: Instant| at.elapsed() >= LONE_AFTER;
+        self.is_answer.get() || self.flushed_at.get().is_none_or(is_late)
+    }
+}
+
+impl Drive for Caller {
+    const IS_LOCAL: bool = true;
+
+    fn crew(&self) -> &Arc<Crew> {
+        &self.shared.crew
+    }
+
+    fn pools(&self) -> &LogPools {
+        &self.shared.pools
+    }
+
+    fn names(&self) -> &Names {
+        &self.shared.names
+    }
+
+    /// A caller-driven context is not shut down: nobody waits in it while its thread does so.
+    fn enlist(&self, _inbox: &Arc<SocketInbox>) {}
+
+    fn start(&self) -> Result<(), Error> {
+        let mut worker = self.shared.worker.borrow_mut();
+        if worker.is_none() {
+            *worker = Some(Worker::new(self.shared.crew.clone(), 0)?);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn sent(&self, bytes: usize) -> Result<(), Error> {
+        let gathered = self.shared.gathered.get();
+        let is_due = gathered + bytes >= GATHER_SIZE || (gathered == 0 && self.shared.is_lone());
+        if is_due {
+            return self.shared.flush();
+        }
+        // At least one, so that an empty message is not taken for nothing unsent.
+        self.shared.gathered.set(gathered + bytes + 1);
+        Ok(())
+    }
+
+    #[inline]
+    fn received(&self) {
+        self.shared.is_answer.set(true);
+    }
+
+    fn poke(&self) -> Result<(), Error> {
+        self.shared.turn(zring_engine::Wait::No)
+    }
+
+    fn flush(&self) -> Result<(), Error> {
+        self.shared.flush()
+    }
+
+    fn wait(
+        &self,
+        inboxes: &[Arc<SocketInbox>],
+        _parker: &Arc<Parker>,
+        deadline: Option<Instant>,
+    ) -> Result<bool, Error> {
+        if inboxes.iter().any(|inbox| inbox.has_pending()) {
+            return Ok(true);
+        }
+        if self.shared.worker.borrow().is_none() {
+            // Nobody else can bring anything: only time passes.
+            let left = deadline.ok_or(Error::WouldBlock)?.saturating_duration_since(Instant::now());
+            std::thread::sleep(left);
+            return Ok(false);
+        }
+        self.shared.turn(self.shared.wait.until(deadline))?;
+        Ok(deadline.is_none_or(|deadline| Instant::now() < deadline))
+    }
+
+    fn finish(&self, inbox: &Arc<SocketInbox>) {
+        let mut events = Vec::new();
+        while !std::thread::panicking() && self.shared.worker.borrow().is_some() {
+            if self.shared.turn(zring_engine::Wait::Until(None)).is_err() {
+                return;
+            }
+            inbox.take_into(&mut events);
+            if events.drain(..).any(|event| matches!(event, Event::Closed)) {
+                return;
+            }
+        }
+    }
+}

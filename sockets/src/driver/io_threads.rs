@@ -1,0 +1,271 @@
+//! I/O threads: a context's own threads, one reactor each.
+
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use nix::sys::signal::SigSet;
+use zring_engine::log::LogPools;
+use zring_engine::park::{Parker, Woken};
+use zring_transports::inproc::Names;
+use zring_transports::notice::{Event, Notice, SocketInbox};
+use zring_transports::pipe::log_pools;
+use zring_transports::worker::{Crew, Worker};
+
+use super::{AnyContext, Drive, Driver};
+use crate::Error;
+
+/// The most I/O threads a context may have.
+const IO_THREADS_MAX: usize = 64;
+
+/// Owns I/O threads, and the names of inproc endpoints. Clones are the same context.
+///
+/// Threads start with the first tcp or ipc endpoint. Sockets may be sent to other threads. When the
+/// context and its last socket are dropped, the drop waits until what was sent has left, as long as
+/// each socket's [`linger`](crate::Builder::linger) says (`zmq_ctx_term(3)`).
+#[derive(Clone)]
+pub struct Context {
+    driver: IoThreads,
+}
+
+impl Context {
+    /// A context with one I/O thread.
+    #[must_use]
+    pub fn new() -> Self {
+        ContextBuilder::default().start()
+    }
+
+    /// Options of a context.
+    #[must_use]
+    pub fn builder() -> ContextBuilder {
+        ContextBuilder::default()
+    }
+
+    /// Ends all waiting, now and later: every call on the context's sockets answers
+    /// [`Error::Terminated`], but dropping them works (`zmq_ctx_shutdown(3)`).
+    pub fn shutdown(&self) {
+        self.driver.shared.shut_down();
+    }
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl AnyContext for Context {
+    type Driver = IoThreads;
+
+    fn driver(&self) -> &IoThreads {
+        &self.driver
+    }
+}
+
+/// Options of a [`Context`].
+#[derive(Clone, Debug)]
+pub struct ContextBuilder {
+    io_threads: usize,
+    cores: Vec<usize>,
+}
+
+impl Default for ContextBuilder {
+    fn default() -> Self {
+        Self { io_threads: 1, cores: Vec::new() }
+    }
+}
+
+impl ContextBuilder {
+    /// How many I/O threads; 1 by default, 64 at most (`ZMQ_IO_THREADS`).
+    #[must_use]
+    pub const fn io_threads(mut self, count: usize) -> Self {
+        self.io_threads = count;
+        self
+    }
+
+    /// Pins the first I/O thread to the first core, and so on; the rest are not pinned
+    /// (`ZMQ_THREAD_AFFINITY_CPU_ADD`).
+    #[must_use]
+    pub fn pin(mut self, cores: impl IntoIterator<Item = usize>) -> Self {
+        self.cores = cores.into_iter().collect();
+        self
+    }
+
+    /// The context.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] for no I/O thread or too many, or a core that is not there.
+    pub fn build(self) -> Result<Context, Error> {
+        if self.io_threads == 0 || self.io_threads > IO_THREADS_MAX {
+            let reason = "there are 1 to 64 I/O threads";
+            return Err(Error::InvalidOption { option: "io_threads", reason });
+        }
+        let known = core_affinity::get_core_ids().unwrap_or_default();
+        let is_known = |core: &usize| known.iter().any(|known| known.id == *core);
+        if !self.cores.iter().all(is_known) {
+            let reason = "no such core, or not for this process";
+            return Err(Error::InvalidOption { option: "pin", reason });
+        }
+        Ok(self.start())
+    }
+
+    fn start(self) -> Context {
+        let shared = Shared {
+            crew: Crew::new(self.io_threads),
+            cores: self.cores,
+            pools: log_pools(),
+            names: Names::default(),
+            state: Mutex::new(State::default()),
+        };
+        Context { driver: IoThreads { shared: Arc::new(shared) } }
+    }
+}
+
+/// Sockets driven by I/O threads: they may be sent to other threads, and calls only hand over.
+#[derive(Clone)]
+pub struct IoThreads {
+    shared: Arc<Shared>,
+}
+
+impl Driver for IoThreads {}
+
+struct Shared {
+    crew: Arc<Crew>,
+    cores: Vec<usize>,
+    pools: LogPools,
+    names: Names,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    threads: Vec<JoinHandle<()>>,
+    sockets: Vec<Weak<SocketInbox>>,
+    is_shut_down: bool,
+}
+
+impl Shared {
+    fn shut_down(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.is_shut_down = true;
+        for inbox in state.sockets.drain(..).filter_map(|inbox| inbox.upgrade()) {
+            inbox.post(Event::Terminated);
+        }
+    }
+
+    /// Starts the threads, and waits until each has its ring or says why not.
+    fn start(&self) -> Result<(), Error> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if !state.threads.is_empty() {
+            return Ok(());
+        }
+        let (told, heard) = mpsc::channel();
+        let mut threads = Vec::new();
+        for index in 0..self.crew.len() {
+            let (crew, told) = (self.crew.clone(), told.clone());
+            let core = self.cores.get(index).copied();
+            let thread = std::thread::Builder::new().name(format!("zring/{index}"));
+            let thread = thread.spawn(move || run(crew, index, core, &told));
+            threads.push(thread.map_err(|_| Error::NoThread)?);
+        }
+        for _ in 0..self.crew.len() {
+            heard.recv().unwrap_or(Err(Error::NoThread))?;
+        }
+        state.threads = threads;
+        Ok(())
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        for index in 0..self.crew.len() {
+            self.crew.mailbox(index).post(Notice::Stop);
+        }
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for thread in state.threads.drain(..) {
+            // A thread that panicked has told its sockets so.
+            let _result = thread.join();
+        }
+    }
+}
+
+/// An I/O thread.
+fn run(
+    crew: Arc<Crew>,
+    index: usize,
+    core: Option<usize>,
+    told: &mpsc::Sender<Result<(), Error>>,
+) {
+    // Signals are for the application's threads. Blocking them all cannot fail.
+    let _result = SigSet::all().thread_block();
+    if let Some(id) = core {
+        core_affinity::set_for_current(core_affinity::CoreId { id });
+    }
+    let mut worker = match Worker::new(crew, index) {
+        Ok(worker) => worker,
+        Err(error) => return drop(told.send(Err(error.into()))),
+    };
+    let is_heard = told.send(Ok(())).is_ok();
+    while is_heard && !worker.is_done() {
+        match worker.turn(zring_engine::Wait::Until(None)) {
+            Ok(()) | Err(zring_transports::Error::Engine(zring_engine::Error::Interrupted)) => {}
+            Err(_) => break,
+        }
+    }
+}
+
+impl Drive for IoThreads {
+    const IS_LOCAL: bool = false;
+
+    fn crew(&self) -> &Arc<Crew> {
+        &self.shared.crew
+    }
+
+    fn pools(&self) -> &LogPools {
+        &self.shared.pools
+    }
+
+    fn names(&self) -> &Names {
+        &self.shared.names
+    }
+
+    fn enlist(&self, inbox: &Arc<SocketInbox>) {
+        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.is_shut_down {
+            inbox.post(Event::Terminated);
+        }
+        state.sockets.retain(|known| known.strong_count() > 0);
+        state.sockets.push(Arc::downgrade(inbox));
+    }
+
+    fn start(&self) -> Result<(), Error> {
+        self.shared.start()
+    }
+
+    #[inline]
+    fn sent(&self, _bytes: usize) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn wait(
+        &self,
+        inboxes: &[Arc<SocketInbox>],
+        parker: &Arc<Parker>,
+        deadline: Option<Instant>,
+    ) -> Result<bool, Error> {
+        let parked = inboxes.iter().take_while(|inbox| inbox.park()).count();
+        let woken =
+            if parked < inboxes.len() { Woken::Notified } else { parker.park(deadline) };
+        for inbox in &inboxes[..parked] {
+            inbox.unpark();
+        }
+        match woken {
+            Woken::Notified => Ok(true),
+            Woken::TimedOut => Ok(false),
+            Woken::Interrupted => Err(Error::Interrupted),
+        }
+    }
+
+    fn finish(&self, _inbox: &Arc<SocketInbox>) {}
+}

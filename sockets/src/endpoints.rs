@@ -1,0 +1,254 @@
+//! The endpoints of one socket: what it is bound to, and what it connects to.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use zring_transports::Error as TransportError;
+use zring_transports::endpoint::{self, Endpoint, Listening};
+use zring_transports::inproc::Party;
+use zring_transports::notice::{ListenerId, Notice, OpenPort};
+use zring_transports::pipe::PipeId;
+use zring_transports::port::PortOptions;
+use zring_zmtp::SocketType;
+
+use crate::Error;
+use crate::driver::Driver;
+use crate::pattern::Pattern;
+use crate::pipes::Pipe;
+use crate::socket::Socket;
+
+/// See the [module](self).
+#[derive(Default)]
+pub(crate) struct Endpoints {
+    known: Vec<Known>,
+    last: Option<String>,
+    /// Whether the workers know the socket.
+    is_open: bool,
+    /// Listeners that were told to go and have not yet answered.
+    closing: Vec<ListenerId>,
+}
+
+struct Known {
+    /// As resolved for what is bound, as given for what is connected.
+    text: String,
+    place: Place,
+}
+
+enum Place {
+    Listener { id: ListenerId, worker: usize, socket_file: Option<PathBuf> },
+    Name(String),
+    Pipe(PipeId),
+}
+
+impl Endpoints {
+    fn add(&mut self, text: &str, place: Place) {
+        self.last = Some(text.to_owned());
+        self.known.push(Known { text: text.to_owned(), place });
+    }
+
+    fn take(&mut self, text: &str, is_wanted: impl Fn(&Place) -> bool) -> Option<Place> {
+        let found = self.known.iter().position(|known| known.text == text && is_wanted(&known.place));
+        found.map(|index| self.known.remove(index).place)
+    }
+
+    pub(crate) fn note_unlistened(&mut self, id: ListenerId) {
+        self.closing.retain(|&known| known != id);
+    }
+}
+
+impl<P: Pattern, D: Driver> Socket<P, D> {
+    /// Accepts peers at an endpoint: `tcp://address:port`, `ipc://path` or `inproc://name`, with
+    /// `*` for any address, port or path. Answers the endpoint with its wildcards filled in
+    /// (`zmq_bind(3)`).
+    ///
+    /// # Errors
+    /// [`Error::Transport`] with what is wrong with the endpoint, or what the kernel refused;
+    /// [`Error::NoThread`], [`Error::Terminated`].
+    pub fn bind(&mut self, endpoint: &str) -> Result<String, Error> {
+        self.settle()?;
+        let parsed = Endpoint::parse(endpoint)?;
+        if let Endpoint::Inproc(name) = parsed {
+            self.driver.names().bind(&name, endpoint, &self.party())?;
+            self.endpoints.add(endpoint, Place::Name(name));
+            return Ok(endpoint.to_owned());
+        }
+        self.open()?;
+        let Listening { fd, endpoint, socket_file } =
+            endpoint::listen(&parsed, &self.options.tuning)?;
+        let (id, worker) = (ListenerId::fresh(), self.driver.crew().least_loaded());
+        let text: Arc<str> = endpoint.as_str().into();
+        let notice = Notice::Listen { port: self.port, listener: id, fd, endpoint: text };
+        self.driver.crew().mailbox(worker).post(notice);
+        self.driver.poke()?;
+        self.endpoints.add(&endpoint, Place::Listener { id, worker, socket_file });
+        Ok(endpoint)
+    }
+
+    /// Connects to an endpoint, and stays connected. Returns before the connection stands; what is
+    /// sent meanwhile waits for it. A second connect to the same endpoint does nothing for PUB,
+    /// SUB, REQ and DEALER (`zmq_connect(3)`).
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub fn connect(&mut self, endpoint: &str) -> Result<(), Error> {
+        self.settle()?;
+        let parsed = Endpoint::parse(endpoint)?;
+        if let Endpoint::Inproc(name) = parsed {
+            let (end, routing_id) = self.driver.names().connect(&name, endpoint, &self.party())?;
+            let mut pipe = Pipe::new(end, routing_id, endpoint.into());
+            pipe.is_connected = true;
+            return self.add_connected(endpoint, pipe);
+        }
+        let is_known = self.endpoints.known.iter().any(|known| {
+            known.text == endpoint && matches!(known.place, Place::Pipe(_))
+        });
+        if P::CONNECTS_ONCE && is_known {
+            return Ok(());
+        }
+        let target = endpoint::resolve(&parsed, &self.options.tuning)?;
+        self.open()?;
+        let worker = self.driver.crew().least_loaded();
+        let mailbox = self.driver.crew().mailbox(worker).clone();
+        let (end, notice) = Notice::dial(self.port, &self.port_options(), target, &mailbox);
+        mailbox.post(notice);
+        self.add_connected(endpoint, Pipe::new(end, bytes::Bytes::new(), endpoint.into()))?;
+        self.driver.poke()
+    }
+
+    fn add_connected(&mut self, endpoint: &str, pipe: Pipe) -> Result<(), Error> {
+        self.endpoints.add(endpoint, Place::Pipe(pipe.end().id));
+        self.add_pipe(pipe);
+        Ok(())
+    }
+
+    /// The endpoint that was last bound or connected (`ZMQ_LAST_ENDPOINT`).
+    #[must_use]
+    pub fn last_endpoint(&self) -> Option<&str> {
+        self.endpoints.last.as_deref()
+    }
+
+    /// Accepts no more peers at a bound endpoint, and hangs up on those who came through it. When
+    /// this returns, the address can be bound again (`zmq_unbind(3)`).
+    ///
+    /// # Errors
+    /// [`Error::Transport`] with `EndpointNotFound` if nothing is bound there.
+    pub fn unbind(&mut self, endpoint: &str) -> Result<(), Error> {
+        self.settle()?;
+        let is_bound = |place: &Place| !matches!(place, Place::Pipe(_));
+        let place = self.endpoints.take(endpoint, is_bound).or_else(|| {
+            let parsed = Endpoint::parse(endpoint).ok()?;
+            let name = endpoint::listener_name(&parsed, &self.options.tuning).ok()?;
+            self.endpoints.take(&name, is_bound)
+        });
+        match place {
+            Some(Place::Listener { id, worker, socket_file }) => {
+                let mailbox = self.driver.crew().mailbox(worker).clone();
+                mailbox.post(Notice::Unlisten(id, self.linger_deadline()));
+                self.endpoints.closing.push(id);
+                while self.endpoints.closing.contains(&id) {
+                    self.wait(None)?;
+                    self.settle()?;
+                }
+                if let Some(path) = socket_file {
+                    endpoint::remove_socket_file(&path);
+                }
+                Ok(())
+            }
+            Some(Place::Name(name)) => {
+                self.driver.names().unbind(&name);
+                Ok(())
+            }
+            _ => Err(not_found(endpoint)),
+        }
+    }
+
+    /// Gives a connected endpoint up. What was sent to it still leaves, as long as linger allows;
+    /// what came from it and was not received is lost (`zmq_disconnect(3)`).
+    ///
+    /// # Errors
+    /// [`Error::Transport`] with `EndpointNotFound` if nothing is connected there.
+    pub fn disconnect(&mut self, endpoint: &str) -> Result<(), Error> {
+        self.settle()?;
+        let is_connected = |place: &Place| matches!(place, Place::Pipe(_));
+        let Some(Place::Pipe(id)) = self.endpoints.take(endpoint, is_connected) else {
+            return Err(not_found(endpoint));
+        };
+        let deadline = self.linger_deadline();
+        let Some(key) = self.pipes.key(id) else { return Ok(()) };
+        if let Some(pipe) = self.pipes.get(key) {
+            pipe.end().hang_up();
+            if let Some(worker) = pipe.end().worker() {
+                worker.post(Notice::HangUp(id, deadline));
+            }
+        }
+        self.pattern.forget(&mut self.pipes, key);
+        self.driver.poke()
+    }
+
+    /// Tells the workers about the socket, before its first wire endpoint.
+    fn open(&mut self) -> Result<(), Error> {
+        if self.endpoints.is_open {
+            return Ok(());
+        }
+        self.driver.start()?;
+        let crew = self.driver.crew().clone();
+        for index in 0..crew.len() {
+            let mailbox = crew.mailbox(index);
+            let feed = self.pattern.feed(mailbox);
+            let options = self.port_options();
+            mailbox.post(Notice::Open(Box::new(OpenPort { port: self.port, options, feed })));
+        }
+        self.endpoints.is_open = true;
+        Ok(())
+    }
+
+    fn port_options(&self) -> PortOptions {
+        let options = &self.options;
+        PortOptions {
+            socket_type: P::TYPE,
+            routing_id: options.routing_id.clone(),
+            frame_size_max: options.message_size_max.unwrap_or(u64::MAX),
+            handshake_timeout: options.handshake_timeout,
+            reconnect_interval: options.reconnect_interval,
+            reconnect_interval_max: options.reconnect_interval_max,
+            reports_subscriptions: P::TYPE == SocketType::XPub || options.is_lossless,
+            tuning: options.tuning.clone(),
+            joint: self.joint.clone(),
+        }
+    }
+
+    fn party(&self) -> Party {
+        let routing_id = self.options.routing_id.clone();
+        Party { joint: self.joint.clone(), socket_type: P::TYPE, routing_id }
+    }
+
+    fn linger_deadline(&self) -> Option<Instant> {
+        self.options.linger.map(|linger| Instant::now() + linger)
+    }
+
+    /// The socket is dropped: names are free, and workers let go of it once all is sent.
+    pub(crate) fn close_endpoints(&mut self) {
+        for known in std::mem::take(&mut self.endpoints.known) {
+            match known.place {
+                Place::Name(name) => self.driver.names().unbind(&name),
+                Place::Listener { socket_file: Some(path), .. } => {
+                    endpoint::remove_socket_file(&path);
+                }
+                Place::Listener { .. } | Place::Pipe(_) => {}
+            }
+        }
+        if !self.endpoints.is_open {
+            return;
+        }
+        let deadline = self.linger_deadline();
+        for index in 0..self.driver.crew().len() {
+            self.driver.crew().mailbox(index).post(Notice::Close(self.port, deadline));
+        }
+        self.driver.finish(self.inbox());
+    }
+}
+
+fn not_found(endpoint: &str) -> Error {
+    TransportError::EndpointNotFound { endpoint: endpoint.to_owned() }.into()
+}

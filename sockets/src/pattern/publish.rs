@@ -1,0 +1,327 @@
+//! PUB and XPUB: each message to all whose topics it begins with. RFC 29/PUBSUB.
+//!
+//! A message is appended once to the fan-out log, which workers walk for all wire subscribers.
+//! Subscribers in this process have a pipe each and are matched here. XPUB, and a lossless PUB,
+//! know the topics of all; PUB otherwise only those of its inproc subscribers.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::{BufMut, BytesMut};
+use zring_transports::fan_out::{FanOutFeed, FanOutLog};
+use zring_transports::message::{Message, Payload};
+use zring_transports::notice::Mailbox;
+use zring_transports::pipe::{Control, Item};
+use zring_transports::subscriptions::{Insertion, Removal, Subscriptions};
+use zring_zmtp::SocketType;
+
+use super::{Behaviour, Refusal, Setup};
+use crate::pipes::{Pipe, PipeKey, Pipes};
+
+/// PUB: sends each message to all subscribers whose topics it begins with. A subscriber without
+/// room loses it and nobody else does; `send` never waits for a subscriber, unless the socket is
+/// built with [`no_drop`](crate::Builder::no_drop). RFC 29/PUBSUB.
+pub struct Pub(Publisher);
+
+/// XPUB: as PUB, and receives the subscriptions: a frame of 1 and a topic for the first subscriber
+/// of that topic, one of 0 and a topic after the last. What else an XSUB sends is received too.
+/// RFC 29/PUBSUB.
+pub struct XPub {
+    publisher: Publisher,
+    /// What is to be received, in order.
+    received: VecDeque<Message>,
+}
+
+struct Publisher {
+    log: FanOutLog,
+    table: Subscriptions<PipeKey>,
+    /// Inproc subscribers that get the message under way.
+    targets: Vec<PipeKey>,
+    is_open: bool,
+    send_mark: usize,
+    is_lossless: bool,
+    /// Lossless: messages that every wire subscriber has room for, as of the last look.
+    room: u64,
+    /// Pipes that are written to here.
+    inproc_count: usize,
+}
+
+impl Publisher {
+    fn new(setup: &Setup) -> Self {
+        Self {
+            log: FanOutLog::new(setup.pools.clone(), setup.is_local),
+            table: Subscriptions::new(),
+            targets: Vec::new(),
+            is_open: false,
+            send_mark: setup.send_mark,
+            is_lossless: setup.is_lossless,
+            room: 0,
+            inproc_count: 0,
+        }
+    }
+
+    fn attach(&mut self, pipes: &Pipes, key: PipeKey) {
+        self.inproc_count += usize::from(pipes.get(key).is_some_and(Pipe::is_written_to));
+        // The newcomer's room is not known yet.
+        self.room = 0;
+    }
+
+    fn leave(&mut self, pipes: &mut Pipes, key: PipeKey, f: impl FnMut(&[u8], Removal)) {
+        if let Some(pipe) = pipes.remove(key) {
+            self.inproc_count -= usize::from(pipe.is_written_to());
+            self.targets.retain(|&known| known != key);
+            self.table.remove_key(key, f);
+        }
+    }
+
+    /// Applies a subscription, and answers whether it was the first, or the last, of its topic.
+    fn apply(&mut self, key: PipeKey, control: &Control) -> bool {
+        match control {
+            Control::Subscribe(topic) => match self.table.insert(topic, key) {
+                Insertion::FirstOfTopic => true,
+                Insertion::FirstOfKey => false,
+                Insertion::Again => {
+                    // A peer holds a topic once, however often it says so.
+                    self.table.remove(topic, key);
+                    false
+                }
+            },
+            Control::Cancel(topic) => self.table.remove(topic, key) == Removal::LastOfTopic,
+        }
+    }
+
+    #[inline]
+    fn send(
+        &mut self,
+        pipes: &mut Pipes,
+        body: &Payload<'_>,
+        has_more: bool,
+    ) -> Result<(), Refusal> {
+        if !self.is_open {
+            if !self.log.has_room() && !self.log.want_room() {
+                return Err(Refusal::Full);
+            }
+            if self.is_lossless {
+                self.settle_room(pipes, body)?;
+            }
+            if self.inproc_count > 0 {
+                self.find_targets(pipes, body);
+            }
+        }
+        self.is_open = has_more;
+        self.log.write(body, has_more);
+        for &key in &self.targets {
+            if let Some(pipe) = pipes.get_mut(key) {
+                pipe.write(body, has_more);
+            }
+        }
+        if !has_more {
+            self.targets.clear();
+        }
+        Ok(())
+    }
+
+    /// Finds inproc subscribers that get a message: those that want it and have room.
+    fn find_targets(&mut self, pipes: &mut Pipes, topic: &[u8]) {
+        let targets = &mut self.targets;
+        self.table.for_each_match(topic, |key| {
+            let Some(pipe) = pipes.get_mut(key) else { return };
+            if pipe.is_written_to() && !targets.contains(&key) {
+                if pipe.has_room() {
+                    targets.push(key);
+                } else {
+                    pipe.counters().dropped.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+    }
+
+    /// Makes sure that every subscriber that wants this message has room for it.
+    #[inline]
+    fn settle_room(&mut self, pipes: &mut Pipes, topic: &[u8]) -> Result<(), Refusal> {
+        if self.inproc_count > 0 && self.is_anyone_full(pipes, topic) {
+            return Err(Refusal::Full);
+        }
+        if self.room == 0 {
+            self.look_for_room(pipes, topic)?;
+        }
+        self.room = self.room.saturating_sub(1);
+        Ok(())
+    }
+
+    /// Whether an inproc subscriber that wants this message has no room for it.
+    fn is_anyone_full(&mut self, pipes: &mut Pipes, topic: &[u8]) -> bool {
+        let mut is_full = false;
+        self.table.for_each_match(topic, |key| {
+            if let Some(pipe) = pipes.get_mut(key)
+                && pipe.is_written_to()
+            {
+                is_full |= !pipe.has_room() && !pipe.want_room();
+            }
+        });
+        is_full
+    }
+
+    #[cold]
+    fn look_for_room(&mut self, pipes: &Pipes, topic: &[u8]) -> Result<(), Refusal> {
+        // Asked for before looking, so that what changes after the look is told.
+        let _has_room = self.log.want_room();
+        if !self.log.is_walked() {
+            return Err(Refusal::Full);
+        }
+        let room = |key| pipes.get(key).map_or(u64::MAX, |pipe| wire_room(pipe, self.send_mark));
+        self.room = pipes.iter().map(|(key, _)| room(key)).min().unwrap_or(u64::MAX);
+        if self.room > 0 {
+            return Ok(());
+        }
+        let mut is_full = false;
+        self.table.for_each_match(topic, |key| is_full |= room(key) == 0);
+        if is_full { Err(Refusal::Full) } else { Ok(()) }
+    }
+
+    fn has_room(&mut self) -> bool {
+        // As in libzmq, also where a lossless `send` would wait: who is full depends on the topic.
+        self.is_open || self.log.has_room()
+    }
+}
+
+/// Messages that a wire subscriber has room for, as of its worker's last walk.
+fn wire_room(pipe: &Pipe, mark: usize) -> u64 {
+    if pipe.is_written_to() || pipe.is_gone() || mark == 0 {
+        return u64::MAX;
+    }
+    let counters = pipe.counters();
+    let accepted = counters.accepted.load(Ordering::Relaxed);
+    let granted = counters.granted.load(Ordering::Relaxed);
+    (mark as u64).saturating_sub(accepted.saturating_sub(granted))
+}
+
+impl Behaviour for Pub {
+    const TYPE: SocketType = SocketType::Pub;
+    const CONNECTS_ONCE: bool = true;
+
+    fn new(setup: &Setup) -> Self {
+        Self(Publisher::new(setup))
+    }
+
+    fn attach(&mut self, pipes: &mut Pipes, key: PipeKey) {
+        self.0.attach(pipes, key);
+        self.readable(pipes, key);
+    }
+
+    fn readable(&mut self, pipes: &mut Pipes, key: PipeKey) {
+        while let Some(item) = pipes.get_mut(key).and_then(Pipe::read) {
+            if let Item::Control(control) = item {
+                self.0.apply(key, &control);
+            }
+        }
+    }
+
+    fn detach(&mut self, pipes: &mut Pipes, key: PipeKey) {
+        self.forget(pipes, key);
+    }
+
+    fn forget(&mut self, pipes: &mut Pipes, key: PipeKey) {
+        self.0.leave(pipes, key, |_, _| {});
+    }
+
+    #[inline]
+    fn send(
+        &mut self,
+        pipes: &mut Pipes,
+        body: &Payload<'_>,
+        has_more: bool,
+    ) -> Result<(), Refusal> {
+        self.0.send(pipes, body, has_more)
+    }
+
+    fn has_room(&mut self, _pipes: &mut Pipes) -> bool {
+        self.0.has_room()
+    }
+
+    fn feed(&mut self, mailbox: &Arc<Mailbox>) -> Option<FanOutFeed> {
+        Some(self.0.log.feed(mailbox, self.0.send_mark))
+    }
+}
+
+impl Behaviour for XPub {
+    const TYPE: SocketType = SocketType::XPub;
+    const CONNECTS_ONCE: bool = true;
+
+    fn new(setup: &Setup) -> Self {
+        Self { publisher: Publisher::new(setup), received: VecDeque::new() }
+    }
+
+    fn attach(&mut self, pipes: &mut Pipes, key: PipeKey) {
+        self.publisher.attach(pipes, key);
+        self.readable(pipes, key);
+    }
+
+    fn readable(&mut self, pipes: &mut Pipes, key: PipeKey) {
+        while let Some(item) = pipes.get_mut(key).and_then(Pipe::read) {
+            match item {
+                Item::Frame(message) => self.received.push_back(message),
+                Item::Control(control) if self.publisher.apply(key, &control) => {
+                    self.received.push_back(report(&control));
+                }
+                Item::Control(_) => {}
+            }
+        }
+    }
+
+    /// The topics that nobody else holds are reported as given up.
+    fn detach(&mut self, pipes: &mut Pipes, key: PipeKey) {
+        self.readable(pipes, key);
+        let received = &mut self.received;
+        self.publisher.leave(pipes, key, |topic, removal| {
+            if removal == Removal::LastOfTopic {
+                received.push_back(prefixed(0, topic));
+            }
+        });
+    }
+
+    fn forget(&mut self, pipes: &mut Pipes, key: PipeKey) {
+        self.detach(pipes, key);
+    }
+
+    #[inline]
+    fn send(
+        &mut self,
+        pipes: &mut Pipes,
+        body: &Payload<'_>,
+        has_more: bool,
+    ) -> Result<(), Refusal> {
+        self.publisher.send(pipes, body, has_more)
+    }
+
+    fn receive(&mut self, _pipes: &mut Pipes) -> Result<Message, Refusal> {
+        self.received.pop_front().ok_or(Refusal::Full)
+    }
+
+    fn has_room(&mut self, _pipes: &mut Pipes) -> bool {
+        self.publisher.has_room()
+    }
+
+    fn has_message(&mut self, _pipes: &mut Pipes) -> bool {
+        !self.received.is_empty()
+    }
+
+    fn feed(&mut self, mailbox: &Arc<Mailbox>) -> Option<FanOutFeed> {
+        Some(self.publisher.log.feed(mailbox, self.publisher.send_mark))
+    }
+}
+
+fn report(control: &Control) -> Message {
+    match control {
+        Control::Subscribe(topic) => prefixed(1, topic),
+        Control::Cancel(topic) => prefixed(0, topic),
+    }
+}
+
+fn prefixed(first: u8, topic: &[u8]) -> Message {
+    let mut bytes = BytesMut::with_capacity(1 + topic.len());
+    bytes.put_u8(first);
+    bytes.put_slice(topic);
+    bytes.freeze().into()
+}

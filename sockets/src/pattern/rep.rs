@@ -1,0 +1,134 @@
+//! REP: answers one request after the other. RFC 28/REQREP.
+//!
+//! The frames up to the empty delimiter are the request's envelope; they are kept and lead the
+//! answer back. A message without a delimiter is dropped as a whole.
+
+use zring_transports::message::{Message, Payload};
+use zring_zmtp::SocketType;
+
+use super::{Behaviour, Refusal, Setup};
+use crate::pipes::{PipeKey, Pipes};
+use crate::route::fair_queue::FairQueue;
+
+/// REP: receives a request, one from each peer in turn, then sends its answer, then may receive
+/// again. An answer to a peer that is gone, or has no room, is dropped. Out of turn, calls answer
+/// [`Error::State`](crate::Error::State). RFC 28/REQREP.
+pub struct Rep {
+    sources: FairQueue,
+    /// Kept for its memory; leads the answer back.
+    envelope: Vec<Message>,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    /// A request may be received.
+    Idle,
+    /// More frames of the request are to be read.
+    Asked(PipeKey),
+    /// The answer is due.
+    Due(PipeKey),
+    /// More frames of the answer are to come. Without a peer they are swallowed.
+    Answering(Option<PipeKey>),
+}
+
+impl Behaviour for Rep {
+    const TYPE: SocketType = SocketType::Rep;
+
+    fn new(_setup: &Setup) -> Self {
+        Self { sources: FairQueue::default(), envelope: Vec::new(), state: State::Idle }
+    }
+
+    fn attach(&mut self, _pipes: &mut Pipes, key: PipeKey) {
+        self.sources.activate(key);
+    }
+
+    fn readable(&mut self, _pipes: &mut Pipes, key: PipeKey) {
+        self.sources.activate(key);
+    }
+
+    fn detach(&mut self, pipes: &mut Pipes, key: PipeKey) {
+        pipes.mark_gone(key);
+        self.leave(key);
+        self.sources.activate(key);
+    }
+
+    fn forget(&mut self, pipes: &mut Pipes, key: PipeKey) {
+        self.leave(key);
+        self.sources.remove(key);
+        pipes.remove(key);
+    }
+
+    fn send(
+        &mut self,
+        pipes: &mut Pipes,
+        body: &Payload<'_>,
+        has_more: bool,
+    ) -> Result<(), Refusal> {
+        let target = match self.state {
+            State::Due(key) => self.begin_answer(pipes, key),
+            State::Answering(target) => target,
+            State::Idle | State::Asked(_) => return Err(Refusal::State),
+        };
+        if let Some(pipe) = target.and_then(|key| pipes.get_mut(key)) {
+            pipe.write(body, has_more);
+        }
+        self.state = if has_more { State::Answering(target) } else { State::Idle };
+        Ok(())
+    }
+
+    fn receive(&mut self, pipes: &mut Pipes) -> Result<Message, Refusal> {
+        let (key, message) = match self.state {
+            State::Idle => self.begin_request(pipes)?,
+            State::Asked(_) => self.sources.take_frame(pipes).ok_or(Refusal::Full)?,
+            State::Due(_) | State::Answering(_) => return Err(Refusal::State),
+        };
+        self.state = if message.has_more() { State::Asked(key) } else { State::Due(key) };
+        Ok(message)
+    }
+
+    fn has_room(&mut self, _pipes: &mut Pipes) -> bool {
+        matches!(self.state, State::Due(_) | State::Answering(_))
+    }
+
+    fn has_message(&mut self, pipes: &mut Pipes) -> bool {
+        matches!(self.state, State::Idle | State::Asked(_)) && self.sources.has_frame(pipes)
+    }
+}
+
+impl Rep {
+    /// Reads an envelope, and the first frame behind it.
+    fn begin_request(&mut self, pipes: &mut Pipes) -> Result<(PipeKey, Message), Refusal> {
+        self.envelope.clear();
+        loop {
+            let (key, frame) = self.sources.take_frame(pipes).ok_or(Refusal::Full)?;
+            let (has_more, is_delimiter) = (frame.has_more(), frame.is_empty());
+            self.envelope.push(frame);
+            if !has_more {
+                self.envelope.clear();
+            } else if is_delimiter {
+                let (_, message) = self.sources.take_frame(pipes).ok_or(Refusal::Full)?;
+                return Ok((key, message));
+            }
+        }
+    }
+
+    /// Writes the envelope, if the peer is there and has room.
+    fn begin_answer(&mut self, pipes: &mut Pipes, key: PipeKey) -> Option<PipeKey> {
+        let pipe = pipes.get_mut(key)?;
+        if !pipe.has_room() {
+            return None;
+        }
+        for frame in self.envelope.drain(..) {
+            pipe.write(&Payload::from(&frame), true);
+        }
+        Some(key)
+    }
+
+    /// The peer is gone: its answer has nowhere to go.
+    fn leave(&mut self, key: PipeKey) {
+        if self.state == State::Answering(Some(key)) {
+            self.state = State::Answering(None);
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! SUB and XSUB: messages by their first bytes, from all publishers in turn. RFC 29/PUBSUB.
+//!
+//! Every subscription goes to every publisher, a repeated one too; it is taken back there when its
+//! last repetition is taken back here (libzmq's `xsub.cpp`). Subscriptions are state: they need no
+//! room, and each new publisher is told all of them. SUB looks at what arrives once more.
+
+use bytes::Bytes;
+use zring_transports::message::{Message, Payload};
+use zring_transports::pipe::Control;
+use zring_transports::subscriptions::{Removal, Subscriptions};
+use zring_zmtp::SocketType;
+
+use super::{Behaviour, Refusal, Setup, Subscribing};
+use crate::pipes::{PipeKey, Pipes};
+use crate::route::fair_queue::FairQueue;
+
+/// SUB: receives the messages that begin with one of its topics, from each publisher in turn.
+/// RFC 29/PUBSUB.
+pub struct Sub(Subscriber);
+
+/// XSUB: as SUB, but sends its subscriptions as messages too: 1 and a topic, or 0 and a topic.
+/// Other messages go to all publishers. What arrives is not looked at once more. RFC 29/PUBSUB.
+pub struct XSub {
+    subscriber: Subscriber,
+    /// Publishers that get the message under way.
+    targets: Vec<PipeKey>,
+    is_open: bool,
+}
+
+struct Subscriber {
+    sources: FairQueue,
+    topics: Subscriptions<()>,
+    /// Whether a received message's last frame is still to be read.
+    is_within: bool,
+    /// A first frame that was looked at, and is wanted.
+    looked_at: Option<Message>,
+}
+
+impl Subscriber {
+    fn new() -> Self {
+        Self {
+            sources: FairQueue::default(),
+            topics: Subscriptions::new(),
+            is_within: false,
+            looked_at: None,
+        }
+    }
+
+    fn attach(&mut self, pipes: &mut Pipes, key: PipeKey) {
+        if let Some(pipe) = pipes.get_mut(key) {
+            self.topics.for_each_topic(|topic| {
+                pipe.write_control(Control::Subscribe(Bytes::copy_from_slice(topic)));
+            });
+        }
+        self.sources.activate(key);
+    }
+
+    fn detach(&mut self, pipes: &mut Pipes, key: PipeKey) {
+        pipes.mark_gone(key);
+        self.sources.activate(key);
+    }
+
+    fn forget(&mut self, pipes: &mut Pipes, key: PipeKey) {
+        self.sources.remove(key);
+        pipes.remove(key);
+    }
+
+    fn subscribe(&mut self, pipes: &mut Pipes, prefix: &[u8]) {
+        self.topics.insert(prefix, ());
+        tell_all(pipes, &Control::Subscribe(Bytes::copy_from_slice(prefix)));
+    }
+
+    fn unsubscribe(&mut self, pipes: &mut Pipes, prefix: &[u8]) {
+        if self.topics.remove(prefix, ()) == Removal::LastOfTopic {
+            tell_all(pipes, &Control::Cancel(Bytes::copy_from_slice(prefix)));
+        }
+    }
+
+    /// The next frame, of messages that begin with a topic.
+    #[inline]
+    fn receive_matching(&mut self, pipes: &mut Pipes) -> Option<Message> {
+        if let Some(message) = self.looked_at.take() {
+            self.is_within = message.has_more();
+            return Some(message);
+        }
+        loop {
+            let (_, message) = self.sources.take_frame(pipes)?;
+            if self.is_within || self.matches(&message) {
+                self.is_within = message.has_more();
+                return Some(message);
+            }
+            let mut rest = message.has_more();
+            while rest {
+                rest = self.sources.take_frame(pipes)?.1.has_more();
+            }
+        }
+    }
+
+    #[inline]
+    fn matches(&self, message: &[u8]) -> bool {
+        self.topics.takes_all_count() > 0 || self.topics.matches(message)
+    }
+
+    fn has_matching(&mut self, pipes: &mut Pipes) -> bool {
+        if self.looked_at.is_none() && !self.is_within {
+            self.looked_at = self.receive_matching(pipes);
+            self.is_within = false;
+        }
+        self.looked_at.is_some() || (self.is_within && self.sources.has_frame(pipes))
+    }
+}
+
+fn tell_all(pipes: &mut Pipes, control: &Control) {
+    for (_, pipe) in pipes.iter_mut() {
+        pipe.write_control(control.clone());
+    }
+}
+
+impl Behaviour for Sub {
+    const TYPE: SocketType = SocketType::Sub;
+    const CONNECTS_ONCE: bool = true;
+
+    fn new(_setup: &Setup) -> Self {
+        Self(Subscriber::new())
+    }
+
+    fn attach(&mut self, pipes: &mut Pipes, key: PipeKey) {
+        self.0.attach(pipes, key);
+    }
+
+    fn readable(&mut self, _pipes: &mut Pipes, key: PipeKey) {
+        self.0.sources.activate(key);
+    }
+
+    fn detach(&mut self, pipes: &mut Pipes, key: PipeKey) {
+        self.0.detach(pipes, key);
+    }
+
+    fn forget(&mut self, pipes: &mut Pipes, key: PipeKey) {
+        self.0.forget(pipes, key);
+    }
+
+    #[inline]
+    fn receive(&mut self, pipes: &mut Pipes) -> Result<Message, Refusal> {
+        self.0.receive_matching(pipes).ok_or(Refusal::Full)
+    }
+
+    fn has_message(&mut self, pipes: &mut Pipes) -> bool {
+        self.0.has_matching(pipes)
+    }
+}
+
+impl Subscribing for Sub {
+    fn subscribe(&mut self, pipes: &mut Pipes, prefix: &[u8]) {
+        self.0.subscribe(pipes, prefix);
+    }
+
+    fn unsubscribe(&mut self, pipes: &mut Pipes, prefix: &[u8]) {
+        self.0.unsubscribe(pipes, prefix);
+    }
+}
+
+impl Behaviour for XSub {
+    const TYPE: SocketType = SocketType::XSub;
+    const CONNECTS_ONCE: bool = true;
+
+    fn new(_setup: &Setup) -> Self {
+        Self { subscriber: Subscriber::new(), targets: Vec::new(), is_open: false }
+    }
+
+    fn attach(&mut self, pipes: &mut Pipes, key: PipeKey) {
+        self.subscriber.attach(pipes, key);
+    }
+
+    fn readable(&mut self, _pipes: &mut Pipes, key: PipeKey) {
+        self.subscriber.sources.activate(key);
+    }
+
+    fn detach(&mut self, pipes: &mut Pipes, key: PipeKey) {
+        self.targets.retain(|&known| known != key);
+        self.subscriber.detach(pipes, key);
+    }
+
+    fn forget(&mut self, pipes: &mut Pipes, key: PipeKey) {
+        self.targets.retain(|&known| known != key);
+        self.subscriber.forget(pipes, key);
+    }
+
+    /// A publisher without room loses the message.
+    fn send(
+        &mut self,
+        pipes: &mut Pipes,
+        body: &Payload<'_>,
+        has_more: bool,
+    ) -> Result<(), Refusal> {
+        if !self.is_open {
+            match **body {
+                [1, ref topic @ ..] if !has_more => {
+                    self.subscribe(pipes, topic);
+                    return Ok(());
+                }
+                [0, ref topic @ ..] if !has_more => {
+                    self.unsubscribe(pipes, topic);
+                    return Ok(());
+                }
+                _ => {}
+            }
+            let with_room = pipes.iter_mut().filter_map(|(key, pipe)| pipe.has_room().then_some(key));
+            self.targets = with_room.collect();
+        }
+        self.is_open = has_more;
+        for &key in &self.targets {
+            if let Some(pipe) = pipes.get_mut(key) {
+                pipe.write(body, has_more);
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn receive(&mut self, pipes: &mut Pipes) -> Result<Message, Refusal> {
+        let (_, message) = self.subscriber.sources.take_frame(pipes).ok_or(Refusal::Full)?;
+        Ok(message)
+    }
+
+    fn has_room(&mut self, _pipes: &mut Pipes) -> bool {
+        true
+    }
+
+    fn has_message(&mut self, pipes: &mut Pipes) -> bool {
+        self.subscriber.sources.has_frame(pipes)
+    }
+}
+
+impl Subscribing for XSub {
+    fn subscribe(&mut self, pipes: &mut Pipes, prefix: &[u8]) {
+        self.subscriber.subscribe(pipes, prefix);
+    }
+
+    fn unsubscribe(&mut self, pipes: &mut Pipes, prefix: &[u8]) {
+        self.subscriber.unsubscribe(pipes, prefix);
+    }
+}

@@ -1,0 +1,170 @@
+//! The pipes of one socket, by key.
+//!
+//! A pipe whose peer is gone stays until what it had sent was read; it cannot be written to.
+//!
+//! Deliberately absent: an order. Routes keep theirs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rustc_hash::FxBuildHasher;
+use slab::Slab;
+use zring_transports::message::Payload;
+use zring_transports::pipe::{Control, Counters, Item, PipeEnd, PipeId};
+
+/// Names a pipe within its socket.
+pub(crate) type PipeKey = usize;
+
+/// One peer, as its socket sees it.
+pub(crate) struct Pipe {
+    end: PipeEnd,
+    /// What the peer calls itself; empty if it did not say, or has not yet.
+    pub(crate) routing_id: Bytes,
+    /// Where it came to, or where we connected to.
+    pub(crate) endpoint: Arc<str>,
+    /// Whether the peer's handshake is done.
+    pub(crate) is_connected: bool,
+    is_gone: bool,
+}
+
+impl Pipe {
+    pub(crate) fn new(end: PipeEnd, routing_id: Bytes, endpoint: Arc<str>) -> Self {
+        Self { end, routing_id, endpoint, is_connected: false, is_gone: false }
+    }
+
+    pub(crate) fn end(&self) -> &PipeEnd {
+        &self.end
+    }
+
+    /// Whether the peer is gone, so that nothing can be written.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.is_gone
+    }
+
+    /// Whether the socket writes to it, and not to a fan-out log.
+    pub(crate) fn is_written_to(&self) -> bool {
+        self.end.outbound.is_some()
+    }
+
+    /// Whether a message can begin now.
+    #[inline]
+    pub(crate) fn has_room(&mut self) -> bool {
+        !self.is_gone && self.end.outbound.as_mut().is_some_and(|out| out.has_room())
+    }
+
+    /// As [`has_room`](Self::has_room); if not, an event tells when there is.
+    pub(crate) fn want_room(&mut self) -> bool {
+        !self.is_gone && self.end.outbound.as_mut().is_some_and(|out| out.want_room())
+    }
+
+    /// Writes a frame. The room was settled at the first frame of its message.
+    #[inline]
+    pub(crate) fn write(&mut self, body: &Payload<'_>, has_more: bool) {
+        if let Some(outbound) = &mut self.end.outbound
+            && !self.is_gone
+        {
+            outbound.write(body, has_more);
+        }
+    }
+
+    pub(crate) fn write_control(&mut self, control: Control) {
+        if let Some(outbound) = &mut self.end.outbound
+            && !self.is_gone
+        {
+            outbound.write_control(control);
+        }
+    }
+
+    /// Takes back the frames of a message that will not be finished.
+    pub(crate) fn rollback(&mut self) {
+        if let Some(outbound) = &mut self.end.outbound {
+            outbound.rollback();
+        }
+    }
+
+    #[inline]
+    pub(crate) fn read(&mut self) -> Option<Item> {
+        self.end.inbound.read()
+    }
+
+    pub(crate) fn has_item(&mut self) -> bool {
+        self.end.inbound.has_item()
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.end.counters
+    }
+
+    /// Messages written and not granted, dropped ones aside; and those written.
+    pub(crate) fn written_and_queued(&mut self) -> Option<(u64, u64)> {
+        self.end.outbound.as_mut().map(|out| out.written_and_queued())
+    }
+}
+
+/// See the [module](self).
+#[derive(Default)]
+pub(crate) struct Pipes {
+    slab: Slab<Pipe>,
+    keys: HashMap<PipeId, PipeKey, FxBuildHasher>,
+    /// Peers that the pattern does not want, to be sent away by the socket.
+    refused: Vec<PipeKey>,
+}
+
+impl Pipes {
+    pub(crate) fn insert(&mut self, pipe: Pipe) -> PipeKey {
+        let id = pipe.end.id;
+        let key = self.slab.insert(pipe);
+        self.keys.insert(id, key);
+        key
+    }
+
+    pub(crate) fn key(&self, id: PipeId) -> Option<PipeKey> {
+        self.keys.get(&id).copied()
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, key: PipeKey) -> Option<&mut Pipe> {
+        self.slab.get_mut(key)
+    }
+
+    pub(crate) fn get(&self, key: PipeKey) -> Option<&Pipe> {
+        self.slab.get(key)
+    }
+
+    pub(crate) fn remove(&mut self, key: PipeKey) -> Option<Pipe> {
+        let pipe = self.slab.try_remove(key)?;
+        self.keys.remove(&pipe.end.id);
+        Some(pipe)
+    }
+
+    /// The peer is gone. What it had sent can still be read.
+    pub(crate) fn mark_gone(&mut self, key: PipeKey) {
+        if let Some(pipe) = self.slab.get_mut(key) {
+            pipe.is_gone = true;
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (PipeKey, &Pipe)> {
+        self.slab.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (PipeKey, &mut Pipe)> {
+        self.slab.iter_mut()
+    }
+
+    /// Has the socket send this peer away.
+    pub(crate) fn refuse(&mut self, key: PipeKey) {
+        self.refused.push(key);
+    }
+
+    /// The next peer to be sent away.
+    pub(crate) fn pop_refused(&mut self) -> Option<PipeKey> {
+        self.refused.pop()
+    }
+
+    /// Pipes whose peer is not gone.
+    pub(crate) fn present(&self) -> usize {
+        self.slab.iter().filter(|(_, pipe)| !pipe.is_gone).count()
+    }
+}

@@ -1,0 +1,171 @@
+//! The poller: waits until one of several sockets can do something (`zmq_poll(3)`).
+//!
+//! Deliberately absent: edges. A socket is reported as long as it can do what is asked.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use zring_engine::park::Parker;
+use zring_transports::notice::SocketInbox;
+
+use crate::Error;
+use crate::driver::{AnyContext, Driver};
+use crate::pattern::Pattern;
+use crate::socket::Socket;
+
+/// What to wait for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Interest {
+    /// A message can be received.
+    pub readable: bool,
+    /// A message can be sent.
+    pub writable: bool,
+}
+
+impl Interest {
+    /// Wait for a message to receive.
+    pub const READABLE: Self = Self { readable: true, writable: false };
+    /// Wait for room to send.
+    pub const WRITABLE: Self = Self { readable: false, writable: true };
+    /// Wait for either.
+    pub const BOTH: Self = Self { readable: true, writable: true };
+}
+
+/// A socket that can do something.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Ready {
+    /// Its place among those that were polled.
+    pub index: usize,
+    /// Of what was asked, what it can do.
+    pub can: Interest,
+}
+
+/// A socket of any pattern, to be polled. Implemented by [`Socket`]; sealed.
+#[expect(private_bounds, reason = "what a poller asks is this crate's own business")]
+pub trait Pollable<D: Driver>: Poll<D> {}
+
+pub(crate) trait Poll<D> {
+    fn poll(&mut self, interest: Interest) -> Result<Interest, Error>;
+    fn inbox(&self) -> &Arc<SocketInbox>;
+}
+
+impl<P: Pattern, D: Driver> Pollable<D> for Socket<P, D> {}
+
+impl<P: Pattern, D: Driver> Poll<D> for Socket<P, D> {
+    fn poll(&mut self, interest: Interest) -> Result<Interest, Error> {
+        self.settle()?;
+        Ok(Interest {
+            readable: interest.readable && self.pattern.has_message(&mut self.pipes),
+            writable: interest.writable && self.pattern.has_room(&mut self.pipes),
+        })
+    }
+
+    fn inbox(&self) -> &Arc<SocketInbox> {
+        Self::inbox(self)
+    }
+}
+
+/// Waits for several sockets of one context.
+///
+/// ```
+/// # fn try_it(mut a: zring::Pull, mut b: zring::Sub) -> Result<(), zring::Error> {
+/// # let context = zring::Context::new();
+/// use zring::Interest;
+/// let mut poller = zring::Poller::new(&context);
+/// let sockets: &mut [(&mut dyn zring::Pollable<_>, Interest)] =
+///     &mut [(&mut a, Interest::READABLE), (&mut b, Interest::READABLE)];
+/// for ready in poller.wait(sockets, None)? {
+///     println!("socket {} has a message", ready.index);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Poller<D: Driver> {
+    driver: D,
+    parker: Arc<Parker>,
+    ready: Vec<Ready>,
+    /// Kept for its memory.
+    inboxes: Vec<Arc<SocketInbox>>,
+}
+
+impl<D: Driver> Poller<D> {
+    /// A poller for sockets of this context.
+    #[must_use]
+    pub fn new(context: &impl AnyContext<Driver = D>) -> Self {
+        let driver = context.driver().clone();
+        Self { driver, parker: Arc::default(), ready: Vec::new(), inboxes: Vec::new() }
+    }
+
+    /// Waits until a socket can do what is asked of it, or the timeout is over; without one, as
+    /// long as it takes. Answers who can do what: nobody, after the timeout.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`], [`Error::Terminated`].
+    pub fn wait(
+        &mut self,
+        sockets: &mut [(&mut dyn Pollable<D>, Interest)],
+        timeout: Option<Duration>,
+    ) -> Result<&[Ready], Error> {
+        self.wait_for(sockets, timeout, |(socket, interest)| (&mut **socket, *interest))
+    }
+
+    /// As [`wait`](Self::wait), for sockets of one pattern and messages to receive.
+    ///
+    /// # Errors
+    /// As `wait`.
+    pub fn wait_readable<S: Pollable<D>>(
+        &mut self,
+        sockets: &mut [S],
+        timeout: Option<Duration>,
+    ) -> Result<&[Ready], Error> {
+        self.wait_for(sockets, timeout, |socket| (socket, Interest::READABLE))
+    }
+
+    fn wait_for<'a, T, S: Poll<D> + ?Sized + 'a>(
+        &mut self,
+        items: &'a mut [T],
+        timeout: Option<Duration>,
+        mut part: impl FnMut(&mut T) -> (&mut S, Interest),
+    ) -> Result<&[Ready], Error> {
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        self.ready.clear();
+        let mut is_poked = !D::IS_LOCAL;
+        loop {
+            for (index, item) in items.iter_mut().enumerate() {
+                let (socket, interest) = part(item);
+                let can = socket.poll(interest)?;
+                if can != Interest::default() {
+                    self.ready.push(Ready { index, can });
+                }
+            }
+            if !self.ready.is_empty() {
+                break;
+            }
+            if timeout == Some(Duration::ZERO) {
+                if is_poked {
+                    break;
+                }
+                is_poked = true;
+                self.driver.poke()?;
+                continue;
+            }
+            self.inboxes.clear();
+            self.inboxes.extend(items.iter_mut().map(|item| part(item).0.inbox().clone()));
+            if !self.sleep(deadline)? {
+                break;
+            }
+        }
+        Ok(&self.ready)
+    }
+
+    fn sleep(&mut self, deadline: Option<Instant>) -> Result<bool, Error> {
+        for inbox in &self.inboxes {
+            inbox.wake().insert(self.parker.clone());
+        }
+        let woken = self.driver.wait(&self.inboxes, &self.parker, deadline);
+        for inbox in &self.inboxes {
+            inbox.wake().remove(&self.parker);
+        }
+        woken
+    }
+}

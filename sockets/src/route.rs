@@ -1,0 +1,6 @@
+//! Routes: who is written to next, and who is read from next.
+//!
+//! Pure strategies over the pipes of one socket; patterns are made of them.
+
+pub(crate) mod fair_queue;
+pub(crate) mod round_robin;

@@ -1,0 +1,91 @@
+//! Fair queuing: one whole message from each peer that has any, in turn (libzmq's `fq.cpp`).
+//!
+//! A pipe stands in the queue from when it is told to have something until nothing is left in it.
+//! The turn passes on after the last frame of a message, never within one.
+
+use std::collections::VecDeque;
+
+use zring_transports::message::Message;
+use zring_transports::pipe::{Control, Item};
+
+use crate::pipes::{PipeKey, Pipes};
+
+/// What was read, and from whom.
+pub(crate) enum Taken {
+    Frame(PipeKey, Message),
+    Control(PipeKey, Control),
+}
+
+/// See the [module](self).
+#[derive(Default)]
+pub(crate) struct FairQueue {
+    ready: VecDeque<PipeKey>,
+    /// Whether the pipe in front has a message under way.
+    is_within: bool,
+}
+
+impl FairQueue {
+    /// This pipe may have something.
+    pub(crate) fn activate(&mut self, key: PipeKey) {
+        if !self.ready.contains(&key) {
+            self.ready.push_back(key);
+        }
+    }
+
+    /// This pipe is not to be read from any more.
+    pub(crate) fn remove(&mut self, key: PipeKey) {
+        if let Some(index) = self.ready.iter().position(|&known| known == key) {
+            self.is_within &= index > 0;
+            self.ready.remove(index);
+        }
+    }
+
+    /// Takes the next frame. A pipe that is gone and was read to its end is removed.
+    #[inline]
+    pub(crate) fn take(&mut self, pipes: &mut Pipes) -> Option<Taken> {
+        loop {
+            let &key = self.ready.front()?;
+            match pipes.get_mut(key).and_then(|pipe| pipe.read()) {
+                Some(Item::Frame(message)) => {
+                    self.is_within = message.has_more();
+                    if !self.is_within && self.ready.len() > 1 {
+                        self.ready.rotate_left(1);
+                    }
+                    return Some(Taken::Frame(key, message));
+                }
+                Some(Item::Control(control)) => return Some(Taken::Control(key, control)),
+                None => self.leave(pipes, key),
+            }
+        }
+    }
+
+    /// Takes the next frame, skipping what is no message.
+    #[inline]
+    pub(crate) fn take_frame(&mut self, pipes: &mut Pipes) -> Option<(PipeKey, Message)> {
+        loop {
+            match self.take(pipes)? {
+                Taken::Frame(key, message) => return Some((key, message)),
+                Taken::Control(..) => {}
+            }
+        }
+    }
+
+    /// Whether [`take_frame`](Self::take_frame) would answer something.
+    pub(crate) fn has_frame(&mut self, pipes: &mut Pipes) -> bool {
+        while let Some(&key) = self.ready.front() {
+            if pipes.get_mut(key).is_some_and(|pipe| pipe.has_item()) {
+                return true;
+            }
+            self.leave(pipes, key);
+        }
+        false
+    }
+
+    fn leave(&mut self, pipes: &mut Pipes, key: PipeKey) {
+        self.ready.pop_front();
+        self.is_within = false;
+        if pipes.get(key).is_some_and(|pipe| pipe.is_gone()) {
+            pipes.remove(key);
+        }
+    }
+}

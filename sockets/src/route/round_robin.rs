@@ -1,0 +1,111 @@
+//! Round-robin: each message to the next peer that has room (libzmq's `lb.cpp`).
+//!
+//! Peers stand in the order in which they came. One without room leaves the circle until it is
+//! told to have room again. A message stays with the peer of its first frame; if that peer goes,
+//! the rest of the message is swallowed.
+
+use zring_transports::message::Payload;
+
+use crate::pattern::Refusal;
+use crate::pipes::{PipeKey, Pipes};
+
+/// See the [module](self).
+#[derive(Default)]
+pub(crate) struct RoundRobin {
+    active: Vec<PipeKey>,
+    next: usize,
+    open: Open,
+}
+
+/// Whether a message is under way.
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
+enum Open {
+    #[default]
+    No,
+    To(PipeKey),
+    /// Its peer is gone.
+    Swallow,
+}
+
+impl RoundRobin {
+    /// This pipe can be written to, for the first time or again.
+    pub(crate) fn activate(&mut self, key: PipeKey) {
+        if !self.active.contains(&key) {
+            self.active.push(key);
+        }
+    }
+
+    /// This pipe is gone.
+    pub(crate) fn remove(&mut self, key: PipeKey) {
+        if let Some(index) = self.active.iter().position(|&known| known == key) {
+            self.leave(index);
+        }
+        if self.open == Open::To(key) {
+            self.open = Open::Swallow;
+        }
+    }
+
+    fn leave(&mut self, index: usize) {
+        self.active.remove(index);
+        if index < self.next {
+            self.next -= 1;
+        }
+        if self.next >= self.active.len() {
+            self.next = 0;
+        }
+    }
+
+    /// Finds the pipe for the next message, if any has room.
+    pub(crate) fn pick(&mut self, pipes: &mut Pipes) -> Option<PipeKey> {
+        while let Some(&key) = self.active.get(self.next) {
+            let pipe = pipes.get_mut(key);
+            if pipe.is_some_and(|pipe| pipe.has_room() || pipe.want_room()) {
+                return Some(key);
+            }
+            self.leave(self.next);
+        }
+        None
+    }
+
+    /// Writes a frame to the peer whose turn it is, and answers who that was. `None`: the rest of
+    /// a message whose peer is gone was swallowed.
+    ///
+    /// # Errors
+    /// [`Refusal::Full`] if no peer has room.
+    #[inline]
+    pub(crate) fn send(
+        &mut self,
+        pipes: &mut Pipes,
+        body: &Payload<'_>,
+        has_more: bool,
+    ) -> Result<Option<PipeKey>, Refusal> {
+        let key = match self.open {
+            Open::No => self.pick(pipes).ok_or(Refusal::Full)?,
+            Open::To(key) => key,
+            Open::Swallow => {
+                if !has_more {
+                    self.open = Open::No;
+                }
+                return Ok(None);
+            }
+        };
+        if let Some(pipe) = pipes.get_mut(key) {
+            pipe.write(body, has_more);
+        }
+        if has_more {
+            self.open = Open::To(key);
+        } else {
+            self.open = Open::No;
+            self.next += 1;
+            if self.next >= self.active.len() {
+                self.next = 0;
+            }
+        }
+        Ok(Some(key))
+    }
+
+    /// Whether a frame could be written now.
+    pub(crate) fn has_room(&mut self, pipes: &mut Pipes) -> bool {
+        self.open != Open::No || self.pick(pipes).is_some()
+    }
+}

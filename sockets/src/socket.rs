@@ -1,0 +1,490 @@
+//! The socket: bind, connect, send, receive, close.
+//!
+//! A socket is its pattern, its pipes, and an inbox that tells it what became of them. Calls take
+//! in what the inbox has, ask the pattern, and wait through the driver if they may. Dropping a
+//! socket closes it: what was sent leaves as long as its linger time allows.
+//!
+//! Deliberately absent: the wire. Endpoints and connections are in `endpoints.rs` and below.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use zring_engine::park::Parker;
+use zring_transports::message::{Message, Payload};
+use zring_transports::notice::{Attachment, Event, Notice, PortId, SocketInbox};
+use zring_transports::pipe::{Joint, Marks};
+
+use crate::Error;
+use crate::builder::{Builder, Options};
+use crate::driver::{AnyContext, Driver, IoThreads};
+use crate::endpoints::Endpoints;
+use crate::pattern::{Pattern, Receives, Refusal, Sends, Subscribes};
+use crate::pipes::{Pipe, PipeKey, Pipes};
+
+/// A socket of pattern `P`, driven by `D`. It can do what its pattern can:
+///
+/// ```compile_fail
+/// # fn try_it(mut sub: zring::Sub) {
+/// sub.send("a SUB has no send");
+/// # }
+/// ```
+pub struct Socket<P: Pattern, D: Driver = IoThreads> {
+    pub(crate) pattern: P,
+    pub(crate) pipes: Pipes,
+    pub(crate) driver: D,
+    pub(crate) options: Options,
+    pub(crate) joint: Joint,
+    pub(crate) port: PortId,
+    pub(crate) endpoints: Endpoints,
+    parker: Arc<Parker>,
+    /// Kept for its memory.
+    events: Vec<Event>,
+    is_terminated: bool,
+    /// Whether a message was begun that is not finished.
+    is_open: bool,
+}
+
+impl<P: Pattern, D: Driver> Socket<P, D> {
+    /// A socket with default options.
+    ///
+    /// # Errors
+    /// None today; an error is answered like those of [`Builder::build`].
+    pub fn new(context: &impl AnyContext<Driver = D>) -> Result<Self, Error> {
+        Builder::new().build(context)
+    }
+
+    pub(crate) fn make(driver: D, options: Options) -> Self {
+        let inbox = Arc::new(SocketInbox::new(Default::default()));
+        let parker = Arc::new(Parker::default());
+        inbox.wake().insert(parker.clone());
+        driver.enlist(&inbox);
+        let pools = driver.pools().clone();
+        let joint = Joint {
+            pools: pools.clone(),
+            inbox,
+            marks: Marks { send: options.send_mark, receive: options.receive_mark },
+            is_local: D::IS_LOCAL,
+        };
+        Self {
+            pattern: P::new(&options.setup(pools, D::IS_LOCAL)),
+            pipes: Pipes::default(),
+            driver,
+            options,
+            joint,
+            port: PortId::fresh(),
+            endpoints: Endpoints::default(),
+            parker,
+            events: Vec::new(),
+            is_terminated: false,
+            is_open: false,
+        }
+    }
+
+    /// Peers that are there: handshakes done, and endpoints that are being connected to.
+    #[must_use]
+    pub fn peers(&mut self) -> usize {
+        self.take_events();
+        self.pipes.present()
+    }
+
+    /// Lets everything leave that the kernel takes now. With I/O threads it leaves by itself.
+    ///
+    /// # Errors
+    /// [`Error::Transport`] if the ring fails.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        self.driver.flush()
+    }
+
+    pub(crate) fn inbox(&self) -> &Arc<SocketInbox> {
+        &self.joint.inbox
+    }
+
+    /// Takes in what the inbox has.
+    ///
+    /// # Errors
+    /// [`Error::Terminated`] once the context was shut down.
+    #[inline]
+    pub(crate) fn settle(&mut self) -> Result<(), Error> {
+        if self.joint.inbox.has_pending() {
+            self.take_events();
+        }
+        if self.is_terminated { Err(Error::Terminated) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn take_events(&mut self) {
+        let mut events = std::mem::take(&mut self.events);
+        self.joint.inbox.take_into(&mut events);
+        for event in events.drain(..) {
+            self.handle_event(event);
+        }
+        self.events = events;
+        while let Some(key) = self.pipes.pop_refused() {
+            self.send_away(key);
+        }
+    }
+
+    fn handle_event(&mut self, event: Event) {
+        match event {
+            Event::Attached(attachment) => self.attach(*attachment),
+            Event::Connected(id, routing_id) => {
+                if let Some(key) = self.pipes.key(id)
+                    && let Some(pipe) = self.pipes.get_mut(key)
+                {
+                    (pipe.routing_id, pipe.is_connected) = (routing_id, true);
+                    self.pattern.identify(&mut self.pipes, key);
+                }
+            }
+            Event::Readable(id) => {
+                if let Some(key) = self.pipes.key(id) {
+                    self.pattern.readable(&mut self.pipes, key);
+                }
+            }
+            Event::Writable(id) => {
+                if let Some(key) = self.pipes.key(id) {
+                    self.pattern.writable(&mut self.pipes, key);
+                }
+            }
+            Event::Detached(id) => {
+                if let Some(key) = self.pipes.key(id) {
+                    self.pattern.detach(&mut self.pipes, key);
+                }
+            }
+            Event::Unlistened(id) => self.endpoints.note_unlistened(id),
+            Event::Failed | Event::Terminated => self.is_terminated = true,
+            Event::Walked | Event::Closed => {}
+        }
+    }
+
+    fn attach(&mut self, attachment: Attachment) {
+        let Attachment { pipe, routing_id, endpoint, .. } = attachment;
+        let mut pipe = Pipe::new(pipe, routing_id, endpoint);
+        pipe.is_connected = true;
+        self.add_pipe(pipe);
+    }
+
+    pub(crate) fn add_pipe(&mut self, pipe: Pipe) -> PipeKey {
+        let key = self.pipes.insert(pipe);
+        self.pattern.attach(&mut self.pipes, key);
+        key
+    }
+
+    /// Closes a pipe that the pattern does not want.
+    fn send_away(&mut self, key: PipeKey) {
+        let Some(pipe) = self.pipes.remove(key) else { return };
+        pipe.end().hang_up();
+        if let Some(worker) = pipe.end().worker() {
+            worker.post(Notice::HangUp(pipe.end().id, Some(Instant::now())));
+        }
+    }
+
+    /// Waits for an event. `Err(WouldBlock)` once the deadline is past.
+    pub(crate) fn wait(&mut self, deadline: Option<Instant>) -> Result<(), Error> {
+        let inboxes = std::slice::from_ref(&self.joint.inbox);
+        let is_woken = self.driver.wait(inboxes, &self.parker, deadline)?;
+        if is_woken { Ok(()) } else { Err(Error::WouldBlock) }
+    }
+
+    /// What each peer's pipe has counted.
+    #[must_use]
+    pub fn counters(&mut self) -> Vec<PipeCounters> {
+        self.take_events();
+        self.pipes.iter_mut().map(|(_, pipe)| PipeCounters::read(pipe)).collect()
+    }
+}
+
+impl<P: Pattern> Socket<P> {
+    /// Options of a socket, for either kind of context.
+    #[must_use]
+    pub fn builder() -> Builder<P> {
+        Builder::new()
+    }
+}
+
+fn deadline(timeout: Option<Duration>) -> Option<Instant> {
+    timeout.map(|timeout| Instant::now() + timeout)
+}
+
+impl<P: Sends, D: Driver> Socket<P, D> {
+    /// Sends a message of one frame, or the last frame of a message. Waits for room, as long as the
+    /// send timeout allows.
+    ///
+    /// # Errors
+    /// [`Error::WouldBlock`] after the timeout, [`Error::State`] out of turn,
+    /// [`Error::Interrupted`], [`Error::Terminated`]. Nothing was sent then.
+    #[inline]
+    pub fn send<'a>(&mut self, body: impl Into<Payload<'a>>) -> Result<(), Error> {
+        self.send_frame(&body.into(), false, true)
+    }
+
+    /// As [`send`](Self::send), without waiting.
+    ///
+    /// # Errors
+    /// [`Error::WouldBlock`] without room; otherwise as `send`.
+    #[inline]
+    pub fn try_send<'a>(&mut self, body: impl Into<Payload<'a>>) -> Result<(), Error> {
+        self.send_frame(&body.into(), false, false)
+    }
+
+    /// Sends a frame that more frames of the same message follow (`ZMQ_SNDMORE`). Nothing leaves
+    /// before the last one is sent.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_more<'a>(&mut self, body: impl Into<Payload<'a>>) -> Result<(), Error> {
+        self.send_frame(&body.into(), true, true)
+    }
+
+    /// As [`send_more`](Self::send_more), without waiting.
+    ///
+    /// # Errors
+    /// As [`try_send`](Self::try_send).
+    pub fn try_send_more<'a>(&mut self, body: impl Into<Payload<'a>>) -> Result<(), Error> {
+        self.send_frame(&body.into(), true, false)
+    }
+
+    /// Sends a message of these frames. Of none, nothing is sent.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_multipart<'a, I>(&mut self, frames: I) -> Result<(), Error>
+    where
+        I: IntoIterator<Item: Into<Payload<'a>>>,
+    {
+        self.send_frames(frames, true)
+    }
+
+    /// As [`send_multipart`](Self::send_multipart), without waiting.
+    ///
+    /// # Errors
+    /// As [`try_send`](Self::try_send).
+    pub fn try_send_multipart<'a, I>(&mut self, frames: I) -> Result<(), Error>
+    where
+        I: IntoIterator<Item: Into<Payload<'a>>>,
+    {
+        self.send_frames(frames, false)
+    }
+
+    fn send_frames<'a, I>(&mut self, frames: I, may_wait: bool) -> Result<(), Error>
+    where
+        I: IntoIterator<Item: Into<Payload<'a>>>,
+    {
+        let mut frames = frames.into_iter().peekable();
+        while let Some(frame) = frames.next() {
+            self.send_frame(&frame.into(), frames.peek().is_some(), may_wait)?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn send_frame(
+        &mut self,
+        body: &Payload<'_>,
+        has_more: bool,
+        may_wait: bool,
+    ) -> Result<(), Error> {
+        self.settle()?;
+        match self.pattern.send(&mut self.pipes, body, has_more) {
+            Ok(()) => {}
+            Err(refusal) => self.send_later(refusal, body, has_more, may_wait)?,
+        }
+        self.is_open = has_more;
+        if has_more { Ok(()) } else { self.driver.sent(body.len()) }
+    }
+
+    /// Waits until the pattern takes the frame.
+    #[cold]
+    fn send_later(
+        &mut self,
+        mut refusal: Refusal,
+        body: &Payload<'_>,
+        has_more: bool,
+        may_wait: bool,
+    ) -> Result<(), Error> {
+        let until = if may_wait { deadline(self.options.send_timeout) } else { None };
+        let mut is_poked = !D::IS_LOCAL;
+        loop {
+            match refusal {
+                Refusal::State => return Err(Error::State),
+                Refusal::Full if !is_poked => {
+                    is_poked = true;
+                    self.driver.poke()?;
+                }
+                Refusal::Full if may_wait => self.wait(until)?,
+                Refusal::Full => return Err(Error::WouldBlock),
+            }
+            self.settle()?;
+            match self.pattern.send(&mut self.pipes, body, has_more) {
+                Ok(()) => return Ok(()),
+                Err(again) => refusal = again,
+            }
+        }
+    }
+}
+
+impl<P: Receives, D: Driver> Socket<P, D> {
+    /// Receives the next frame. Waits for it, as long as the receive timeout allows.
+    ///
+    /// # Errors
+    /// [`Error::WouldBlock`] after the timeout, [`Error::State`] out of turn,
+    /// [`Error::Interrupted`], [`Error::Terminated`].
+    #[inline]
+    pub fn recv(&mut self) -> Result<Message, Error> {
+        self.receive_frame(true)
+    }
+
+    /// As [`recv`](Self::recv), without waiting.
+    ///
+    /// # Errors
+    /// [`Error::WouldBlock`] if nothing has come; otherwise as `recv`.
+    #[inline]
+    pub fn try_recv(&mut self) -> Result<Message, Error> {
+        self.receive_frame(false)
+    }
+
+    /// Receives the frames of the next message. A message whose first frame was received already
+    /// is received to its end.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub fn recv_multipart(&mut self) -> Result<Vec<Message>, Error> {
+        let mut frames = Vec::new();
+        self.recv_multipart_into(&mut frames)?;
+        Ok(frames)
+    }
+
+    /// As [`recv_multipart`](Self::recv_multipart), without waiting.
+    ///
+    /// # Errors
+    /// As [`try_recv`](Self::try_recv).
+    pub fn try_recv_multipart(&mut self) -> Result<Vec<Message>, Error> {
+        let mut frames = vec![self.try_recv()?];
+        self.receive_rest(&mut frames)?;
+        Ok(frames)
+    }
+
+    /// As [`recv_multipart`](Self::recv_multipart), into a vector that is emptied first and can be
+    /// used again.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub fn recv_multipart_into(&mut self, frames: &mut Vec<Message>) -> Result<(), Error> {
+        frames.clear();
+        frames.push(self.recv()?);
+        self.receive_rest(frames)
+    }
+
+    /// A message comes as a whole, so its frames are there.
+    fn receive_rest(&mut self, frames: &mut Vec<Message>) -> Result<(), Error> {
+        while frames.last().is_some_and(Message::has_more) {
+            frames.push(self.recv()?);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn receive_frame(&mut self, may_wait: bool) -> Result<Message, Error> {
+        self.settle()?;
+        let message = match self.pattern.receive(&mut self.pipes) {
+            Ok(message) => message,
+            Err(refusal) => self.receive_later(refusal, may_wait)?,
+        };
+        self.driver.received();
+        Ok(message)
+    }
+
+    #[cold]
+    fn receive_later(&mut self, mut refusal: Refusal, may_wait: bool) -> Result<Message, Error> {
+        let until = if may_wait { deadline(self.options.receive_timeout) } else { None };
+        let mut is_poked = !D::IS_LOCAL;
+        loop {
+            match refusal {
+                Refusal::State => return Err(Error::State),
+                Refusal::Full if may_wait => self.wait(until)?,
+                Refusal::Full if !is_poked => {
+                    is_poked = true;
+                    self.driver.poke()?;
+                }
+                Refusal::Full => return Err(Error::WouldBlock),
+            }
+            self.settle()?;
+            match self.pattern.receive(&mut self.pipes) {
+                Ok(message) => return Ok(message),
+                Err(again) => refusal = again,
+            }
+        }
+    }
+}
+
+impl<P: Subscribes, D: Driver> Socket<P, D> {
+    /// From now on receives the messages that begin with `prefix`; all, if it is empty. The same
+    /// prefix may be subscribed to again, and then takes as many calls to undo (`ZMQ_SUBSCRIBE`).
+    ///
+    /// # Errors
+    /// [`Error::Terminated`].
+    pub fn subscribe(&mut self, prefix: impl AsRef<[u8]>) -> Result<(), Error> {
+        self.settle()?;
+        self.pattern.subscribe(&mut self.pipes, prefix.as_ref());
+        self.driver.flush()
+    }
+
+    /// Undoes one [`subscribe`](Self::subscribe); of a prefix that is not subscribed to, nothing
+    /// (`ZMQ_UNSUBSCRIBE`).
+    ///
+    /// # Errors
+    /// [`Error::Terminated`].
+    pub fn unsubscribe(&mut self, prefix: impl AsRef<[u8]>) -> Result<(), Error> {
+        self.settle()?;
+        self.pattern.unsubscribe(&mut self.pipes, prefix.as_ref());
+        self.driver.flush()
+    }
+}
+
+impl<P: Pattern, D: Driver> Drop for Socket<P, D> {
+    fn drop(&mut self) {
+        if self.is_open {
+            self.pipes.iter_mut().for_each(|(_, pipe)| pipe.rollback());
+        }
+        for (_, pipe) in self.pipes.iter() {
+            pipe.end().hang_up();
+        }
+        self.close_endpoints();
+    }
+}
+
+/// What one peer's pipe has counted since it began.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct PipeCounters {
+    /// Where the peer came to, or where we connected to.
+    pub endpoint: String,
+    /// Messages that the kernel, or an inproc peer, took.
+    pub sent: u64,
+    /// Messages that wait to be sent.
+    pub queued: u64,
+    /// Messages dropped because this peer was at its high-water mark.
+    pub dropped: u64,
+    /// Bytes that the kernel took, headers included; 0 for inproc.
+    pub bytes: u64,
+}
+
+impl PipeCounters {
+    fn read(pipe: &mut Pipe) -> Self {
+        let relaxed = std::sync::atomic::Ordering::Relaxed;
+        let own = pipe.written_and_queued();
+        let is_inproc = pipe.end().worker().is_none();
+        let counters = pipe.counters();
+        let accepted = own.map_or(counters.accepted.load(relaxed), |(written, _)| written);
+        let sent = match own {
+            Some((written, queued)) if is_inproc => written - queued,
+            _ => counters.sent.load(relaxed),
+        };
+        Self {
+            endpoint: pipe.endpoint.to_string(),
+            sent,
+            queued: accepted.saturating_sub(sent),
+            dropped: counters.dropped.load(relaxed),
+            bytes: counters.bytes.load(relaxed),
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The subscribers of one publisher that live on one worker, and their topics.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use slab::Slab;
+use zring_engine::block::{BlockWriter, Pool, Slice};
+use zring_engine::credit::{Allowance, Consumption, credit};
+
+use crate::fan_out::FanOutFeed;
+use crate::notice::SocketInbox;
+use crate::pipe::{Counters, PipeId};
+use crate::sending::Sending;
+use crate::subscriptions::{Insertion, Removal, Subscriptions};
+
+/// Bytes of the blocks into which short runs are copied.
+const OWN_BLOCK_SIZE: usize = 16 * 1024;
+/// Runs shorter than this are copied: as a piece of a vectored send they would cost more.
+const OWN_COPY_MAX: usize = 512;
+
+/// Names a subscriber within its [`FanOut`].
+pub(crate) type MemberKey = u32;
+
+/// One worker's subscribers of one publisher.
+pub(crate) struct FanOut {
+    pub(super) feed: FanOutFeed,
+    pub(super) inbox: Arc<SocketInbox>,
+    pub(super) members: Slab<Member>,
+    pub(super) subscriptions: Subscriptions<MemberKey>,
+    /// The run being walked, and how far.
+    pub(super) run: Slice,
+    pub(super) at: usize,
+    /// Messages of `run`, where they are known and none was walked.
+    pub(super) run_messages: u64,
+    /// Counts messages, so that a subscriber with several matching topics gets each once.
+    pub(super) stamp: u64,
+    pub(super) walked: u64,
+    /// Members that the walk has given something, and not yet flushed.
+    pub(super) touched: Vec<MemberKey>,
+    /// Kept for its memory: those who get the message at hand.
+    pub(super) matching: Vec<MemberKey>,
+    own: Pool,
+}
+
+/// One subscriber.
+pub(super) struct Member {
+    pub(super) peer: usize,
+    pub(super) sending: Sending,
+    /// Whether its connection can take messages now, as far as is known.
+    pub(super) is_connected: bool,
+    pub(super) allowance: Allowance,
+    consumption: Consumption,
+    counters: Arc<Counters>,
+    /// At its mark with a connection that takes nothing: what matches is dropped.
+    pub(super) is_full: bool,
+    pub(super) is_touched: bool,
+    pub(super) stamp: u64,
+    /// Neighbouring matches in the run being walked.
+    range: Range<usize>,
+    range_messages: u64,
+    /// Copies of short ranges, from `own_from` on not yet queued.
+    own: BlockWriter,
+    own_from: usize,
+    own_messages: u64,
+    dropped: u64,
+}
+
+impl FanOut {
+    pub(crate) fn new(feed: FanOutFeed, inbox: Arc<SocketInbox>) -> Self {
+        Self {
+            feed,
+            inbox,
+            members: Slab::new(),
+            subscriptions: Subscriptions::new(),
+            run: Slice::default(),
+            at: 0,
+            run_messages: 0,
+            stamp: 0,
+            walked: 0,
+            touched: Vec::new(),
+            matching: Vec::new(),
+            own: Pool::new(OWN_BLOCK_SIZE, 256),
+        }
+    }
+
+    /// Adds a subscriber without topics.
+    pub(crate) fn join(&mut self, peer: usize, mark: usize, counters: Arc<Counters>) -> MemberKey {
+        let (allowance, consumption) = credit(mark);
+        let member = Member {
+            peer,
+            sending: Sending::default(),
+            is_connected: false,
+            allowance,
+            consumption,
+            counters,
+            is_full: false,
+            is_touched: false,
+            stamp: 0,
+            range: 0..0,
+            range_messages: 0,
+            own: BlockWriter::empty(),
+            own_from: 0,
+            own_messages: 0,
+            dropped: 0,
+        };
+        self.members.insert(member) as MemberKey
+    }
+
+    /// Removes a subscriber and its topics.
+    pub(crate) fn leave(&mut self, key: MemberKey) {
+        let mut topics = 0;
+        self.subscriptions.remove_key(key, |_, _| topics += 1);
+        self.feed.shared.remove_interest(topics);
+        self.members.remove(key as usize);
+        // A publisher that waits for this subscriber need not wait any more.
+        self.feed.shared.tell_walked(&self.inbox);
+    }
+
+    pub(crate) fn subscribe(&mut self, key: MemberKey, topic: &[u8]) {
+        match self.subscriptions.insert(topic, key) {
+            Insertion::FirstOfTopic | Insertion::FirstOfKey => self.feed.shared.add_interest(1),
+            // A peer holds a topic once, however often it says so (libzmq's `mtrie`).
+            Insertion::Again => drop(self.subscriptions.remove(topic, key)),
+        }
+    }
+
+    pub(crate) fn cancel(&mut self, key: MemberKey, topic: &[u8]) {
+        let removal = self.subscriptions.remove(topic, key);
+        if matches!(removal, Removal::LastOfTopic | Removal::LastOfKey) {
+            self.feed.shared.remove_interest(1);
+        }
+    }
+
+    /// What a subscriber's connection has to send.
+    pub(crate) fn sending(&mut self, key: MemberKey) -> &mut Sending {
+        &mut self.members[key as usize].sending
+    }
+
+    /// What notices call the log.
+    pub(crate) fn feed_id(&self) -> PipeId {
+        self.feed.id
+    }
+
+    /// Whether everything published was walked.
+    pub(crate) fn is_walked(&mut self) -> bool {
+        self.at == self.run.len() && self.feed.log.is_empty()
+    }
+
+    /// A subscriber's connection came or went.
+    pub(crate) fn set_connected(&mut self, key: MemberKey, is_connected: bool) {
+        self.members[key as usize].is_connected = is_connected;
+    }
+
+    /// Counts messages that a subscriber's connection took, or that it will never get.
+    pub(crate) fn count_sent(&mut self, key: MemberKey, messages: u64, bytes: u64) {
+        let member = &mut self.members[key as usize];
+        // Nobody asks a member's allowance to be told: the publisher waits on the whole log.
+        let _is_wanted = member.consumption.take(messages);
+        member.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
+        member.publish_counters();
+        if messages > 0 {
+            self.feed.shared.tell_walked(&self.inbox);
+        }
+    }
+
+    /// Queues what the walk has given its members, and answers whose connections those are.
+    pub(super) fn flush_touched(&mut self, peers: &mut Vec<usize>) {
+        for key in self.touched.drain(..) {
+            let member = &mut self.members[key as usize];
+            member.close_range(&self.run, &self.own);
+            member.flush_own();
+            member.publish_counters();
+            member.is_touched = false;
+            peers.push(member.peer);
+        }
+    }
+
+    /// Queues what lies in the run being walked, before another takes its place.
+    pub(super) fn close_ranges(&mut self) {
+        for key in &self.touched {
+            self.members[*key as usize].close_range(&self.run, &self.own);
+        }
+    }
+
+    /// Gives one member the messages at `range` of the run being walked.
+    #[inline]
+    pub(super) fn give(&mut self, key: MemberKey, range: Range<usize>, messages: u64) {
+        let member = &mut self.members[key as usize];
+        if member.is_full {
+            member.dropped += messages;
+            return;
+        }
+        if !member.is_touched {
+            member.is_touched = true;
+            self.touched.push(key);
+        }
+        member.allowance.write(messages);
+        if member.range.end == range.start && !member.range.is_empty() {
+            member.range.end = range.end;
+            member.range_messages += messages;
+            return;
+        }
+        member.close_range(&self.run, &self.own);
+        (member.range, member.range_messages) = (range, messages);
+    }
+
+    /// Gives one member a message that does not lie in one run.
+    pub(super) fn give_parts(&mut self, key: MemberKey, parts: &[Part]) {
+        let member = &mut self.members[key as usize];
+        if member.is_full {
+            member.dropped += 1;
+            return;
+        }
+        if !member.is_touched {
+            member.is_touched = true;
+            self.touched.push(key);
+        }
+        member.allowance.write(1);
+        member.close_range(&self.run, &self.own);
+        member.flush_own();
+        for (index, part) in parts.iter().enumerate() {
+            let messages = u64::from(index + 1 == parts.len());
+            match part.clone() {
+                Part::Frames(slice) => member.sending.push_slice(slice, messages, index > 0),
+                Part::Body(bytes, ends) => member.sending.push_body(bytes, ends, messages),
+            }
+        }
+    }
+}
+
+/// A part of a message that does not lie in one run.
+#[derive(Clone)]
+pub(super) enum Part {
+    Frames(Slice),
+    Body(Bytes, bool),
+}
+
+impl Member {
+    /// Queues the open range, or copies it behind the member's own bytes if it is short.
+    #[inline]
+    fn close_range(&mut self, run: &Slice, pool: &Pool) {
+        let range = std::mem::take(&mut self.range);
+        let messages = std::mem::take(&mut self.range_messages);
+        if range.is_empty() {
+            return;
+        }
+        if range.len() >= OWN_COPY_MAX {
+            self.flush_own();
+            return self.sending.push_slice(run.slice(range), messages, false);
+        }
+        if self.own.room() < range.len() {
+            self.flush_own();
+            (self.own, self.own_from) = (pool.take(), 0);
+        }
+        self.own.append(&run[range]);
+        self.own_messages += messages;
+    }
+
+    fn flush_own(&mut self) {
+        if self.own.len() > self.own_from {
+            self.own.publish();
+            let slice = self.own.slice(self.own_from..self.own.len());
+            self.own_from = self.own.len();
+            self.sending.push_slice(slice, std::mem::take(&mut self.own_messages), false);
+        }
+    }
+
+    fn publish_counters(&mut self) {
+        let counters = &self.counters;
+        let (written, queued) = (self.allowance.written(), self.allowance.queued());
+        counters.accepted.store(written, Ordering::Relaxed);
+        counters.granted.store(written - queued, Ordering::Relaxed);
+        counters.sent.store(self.consumption.taken(), Ordering::Relaxed);
+        counters.dropped.store(self.dropped, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,268 @@
+//! The walk: from what was published to what each subscriber's connection has to send.
+//!
+//! A step takes as many messages as every subscriber has room for. Who is at its mark while its
+//! connection still takes bytes holds the walk up until the next turn, for then only the reactor
+//! is late; who is at its mark with a stalled connection drops what matches. Messages that lie in
+//! one run are given as ranges; one that spans runs, or refers to a large body, is given in parts.
+//!
+//! Deliberately absent: sending. The caller starts sends for the connections it is told of.
+
+use std::sync::atomic::Ordering;
+
+use zring_engine::block::Slice;
+use zring_engine::log::Run;
+
+use crate::fan_out::members::{FanOut, MemberKey, Part};
+use crate::pipe::{Record, parse_header};
+
+/// Messages of one step at most, so that connections get to send in between.
+const STEP_MESSAGES_MAX: u64 = 4096;
+/// Messages walked in one turn at most.
+const TURN_MESSAGES_MAX: u64 = 16 * 1024;
+
+/// What one step has found in a run.
+struct Found {
+    messages: u64,
+    /// The next message does not lie in this run alone.
+    is_split: bool,
+}
+
+impl FanOut {
+    /// Walks what was published, and adds to `peers` who has got something to send. True: more is
+    /// there, to be walked once those sends were tried.
+    pub(crate) fn walk(&mut self, peers: &mut Vec<usize>) -> bool {
+        let before = self.walked;
+        let mut is_late = false;
+        while self.walked - before < TURN_MESSAGES_MAX && self.has_messages() {
+            let Some(quota) = self.settle_quota() else {
+                is_late = true;
+                break;
+            };
+            self.step(quota);
+        }
+        self.flush_touched(peers);
+        if self.walked > before {
+            // Release: pairs with the acquire in `FanOutLog::is_walked`.
+            self.feed.walked.store(self.walked, Ordering::Release);
+            self.feed.shared.tell_walked(&self.inbox);
+        }
+        is_late || self.walked - before >= TURN_MESSAGES_MAX
+    }
+
+    /// Looks for the next run. False: everything published was walked.
+    fn has_messages(&mut self) -> bool {
+        if self.at < self.run.len() {
+            return true;
+        }
+        let next = self.feed.log.next_run().or_else(|| {
+            self.feed.scheduled.lower();
+            self.feed.log.next_run()
+        });
+        match next {
+            Some(run) => self.start_run(run),
+            None => {
+                self.close_ranges();
+                self.run = Slice::default();
+                self.at = 0;
+            }
+        }
+        self.at < self.run.len()
+    }
+
+    /// Takes a run of frames in. A body's run is taken where its header is met.
+    fn start_run(&mut self, run: Run<Record>) {
+        let Run::Bytes { slice, messages, .. } = run else {
+            unreachable!("a body is walked with its header, and a publisher has no other records");
+        };
+        self.count_walked_bytes(slice.len(), messages);
+        self.close_ranges();
+        (self.run, self.at, self.run_messages) = (slice, 0, u64::from(messages));
+    }
+
+    fn count_walked_bytes(&mut self, bytes: usize, messages: u32) {
+        // The publisher asks to be told through `Shared`, not through its allowances.
+        let _is_wanted = self.feed.messages.take(u64::from(messages));
+        let _is_wanted = self.feed.bytes.take(bytes as u64);
+    }
+
+    /// How many messages every subscriber has room for. `None`: one waits for its own sends.
+    fn settle_quota(&mut self) -> Option<u64> {
+        let mut quota = STEP_MESSAGES_MAX;
+        for (_, member) in &mut self.members {
+            let room = member.allowance.room();
+            member.is_full = room == 0;
+            if room > 0 {
+                quota = quota.min(room);
+            } else if member.is_connected && !member.sending.is_blocked() {
+                return None;
+            }
+        }
+        Some(quota)
+    }
+
+    fn step(&mut self, quota: u64) {
+        let everyone_takes_all = self.subscriptions.takes_all_count() == self.members.len();
+        let is_whole_run = self.at == 0 && self.run_messages > 0 && self.run_messages <= quota;
+        if everyone_takes_all && is_whole_run {
+            let messages = self.run_messages;
+            self.give_everyone(0..self.run.len(), messages);
+            self.at = self.run.len();
+            self.walked += messages;
+            return;
+        }
+        let start = self.at;
+        let found = if everyone_takes_all {
+            self.skip_messages(quota)
+        } else {
+            self.match_messages(quota)
+        };
+        if everyone_takes_all && self.at > start {
+            self.give_everyone(start..self.at, found.messages);
+        }
+        self.walked += found.messages;
+        if found.is_split && found.messages < quota {
+            self.give_split();
+            self.walked += 1;
+        }
+    }
+
+    fn give_everyone(&mut self, range: std::ops::Range<usize>, messages: u64) {
+        let mut matching = std::mem::take(&mut self.matching);
+        matching.clear();
+        matching.extend(self.members.iter().map(|(key, _)| key as MemberKey));
+        for &key in &matching {
+            self.give(key, range.clone(), messages);
+        }
+        self.matching = matching;
+    }
+
+    /// Moves past up to `quota` messages that lie in this run.
+    fn skip_messages(&mut self, quota: u64) -> Found {
+        let mut messages = 0;
+        while messages < quota && self.at < self.run.len() {
+            let Some((end, _)) = find_message(&self.run, self.at) else {
+                return Found { messages, is_split: true };
+            };
+            self.at = end;
+            messages += 1;
+        }
+        Found { messages, is_split: false }
+    }
+
+    /// As above, and gives each to those whose topics it matches.
+    fn match_messages(&mut self, quota: u64) -> Found {
+        let mut matching = std::mem::take(&mut self.matching);
+        let run = self.run.clone();
+        let mut messages = 0;
+        let mut is_split = false;
+        while messages < quota && self.at < run.len() {
+            let Some((end, topic)) = find_message(&run, self.at) else {
+                is_split = true;
+                break;
+            };
+            self.find_matching(&run[topic], &mut matching);
+            for &key in &matching {
+                self.give(key, self.at..end, 1);
+            }
+            self.at = end;
+            messages += 1;
+        }
+        self.matching = matching;
+        Found { messages, is_split }
+    }
+
+    /// Finds who gets a message, each once.
+    fn find_matching(&mut self, topic: &[u8], matching: &mut Vec<MemberKey>) {
+        matching.clear();
+        self.stamp += 1;
+        let (stamp, members) = (self.stamp, &mut self.members);
+        self.subscriptions.for_each_match(topic, |key| {
+            let member = &mut members[key as usize];
+            if member.stamp != stamp {
+                member.stamp = stamp;
+                matching.push(key);
+            }
+        });
+    }
+
+    /// Gives a message that does not lie in this run alone.
+    fn give_split(&mut self) {
+        let parts = self.collect_parts();
+        let mut matching = std::mem::take(&mut self.matching);
+        self.find_matching(split_topic(&parts), &mut matching);
+        for &key in &matching {
+            self.give_parts(key, &parts);
+        }
+        self.matching = matching;
+    }
+
+    /// Collects the parts of the message that begins here, across runs and bodies.
+    fn collect_parts(&mut self) -> Vec<Part> {
+        let mut parts = Vec::new();
+        loop {
+            let start = self.at;
+            let end = loop {
+                if self.at == self.run.len() {
+                    break None;
+                }
+                let (has_more, header_len, size) = parse_header(&self.run[self.at..]);
+                if self.at + header_len + size > self.run.len() {
+                    self.at = self.run.len();
+                    break None;
+                }
+                self.at += header_len + size;
+                if !has_more {
+                    break Some(self.at);
+                }
+            };
+            if self.at > start {
+                parts.push(Part::Frames(self.run.slice(start..self.at)));
+            }
+            if end.is_some() || self.collect_next_run(&mut parts) {
+                return parts;
+            }
+        }
+    }
+
+    /// Goes on to the next run within a message. True: a body ended it.
+    fn collect_next_run(&mut self, parts: &mut Vec<Part>) -> bool {
+        match self.feed.log.next_run().expect("a message is published whole") {
+            Run::Record { content: Record::Body { bytes, ends_message }, messages } => {
+                self.count_walked_bytes(bytes.len(), messages);
+                parts.push(Part::Body(bytes, ends_message));
+                ends_message
+            }
+            run => {
+                self.start_run(run);
+                self.run_messages = 0;
+                false
+            }
+        }
+    }
+}
+
+/// The end of the message at `at` and its topic, if it lies in this run as a whole.
+#[inline]
+fn find_message(run: &[u8], at: usize) -> Option<(usize, std::ops::Range<usize>)> {
+    let (mut has_more, header_len, size) = parse_header(&run[at..]);
+    let topic = at + header_len..at + header_len + size;
+    let mut end = topic.end;
+    while has_more && end < run.len() {
+        let header_len;
+        let size;
+        (has_more, header_len, size) = parse_header(&run[end..]);
+        end += header_len + size;
+    }
+    (!has_more && end <= run.len()).then_some((end, topic))
+}
+
+/// The body of the first frame of a message in parts.
+fn split_topic(parts: &[Part]) -> &[u8] {
+    let [Part::Frames(frames), rest @ ..] = parts else { return &[] };
+    let (_, header_len, size) = parse_header(frames);
+    match rest {
+        _ if header_len + size <= frames.len() => &frames[header_len..header_len + size],
+        [Part::Body(body, _), ..] => body,
+        _ => &[],
+    }
+}

@@ -1,0 +1,117 @@
+//! inproc: names within one context, and the two ends that meet under one.
+//!
+//! Whoever connects first waits under the name; whoever binds it picks up all who wait, so the
+//! order does not matter. The pipe itself is two logs between two sockets (see
+//! [`Joint::to_socket`]): no ring and no descriptor has part in it.
+//!
+//! Deliberately absent: reconnecting. A binder that goes takes its pipes along (libzmq's `ctx.cpp`).
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use zring_zmtp::SocketType;
+
+use crate::Error;
+use crate::notice::{Attachment, Event};
+use crate::pipe::{Joint, PipeEnd, Seat};
+
+/// One socket, as its peers need to know it.
+#[derive(Clone)]
+pub struct Party {
+    /// What its pipes are made with.
+    pub joint: Joint,
+    /// Which peers it accepts.
+    pub socket_type: SocketType,
+    /// Empty for none.
+    pub routing_id: Bytes,
+}
+
+/// The names of one context.
+#[derive(Default)]
+pub struct Names(Mutex<HashMap<String, Name>>);
+
+#[derive(Default)]
+struct Name {
+    bound: Option<Party>,
+    /// Ends for the binder to come, and what it needs to accept them.
+    waiting: Vec<Waiting>,
+}
+
+/// The end of a pipe that nobody has taken yet.
+struct Waiting {
+    /// What the connecting socket is.
+    party: Party,
+    end: PipeEnd,
+    seat: Seat,
+}
+
+impl Names {
+    /// Gives `name` to a socket, and attaches all who wait under it.
+    ///
+    /// # Errors
+    /// [`Error::AddressInUse`] if another has it.
+    pub fn bind(&self, name: &str, endpoint: &str, party: &Party) -> Result<(), Error> {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = names.entry(name.to_owned()).or_default();
+        if entry.bound.is_some() {
+            return Err(Error::AddressInUse { endpoint: endpoint.to_owned() });
+        }
+        entry.bound = Some(party.clone());
+        for Waiting { party: peer, end, seat } in entry.waiting.drain(..) {
+            if party.socket_type.accepts(peer.socket_type) {
+                seat.get_or_init(|| party.joint.inbox.clone());
+                attach(party, end, peer.routing_id, endpoint);
+            } else {
+                end.hang_up();
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a name back.
+    pub fn unbind(&self, name: &str) {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = names.get_mut(name) {
+            entry.bound = None;
+            if entry.waiting.is_empty() {
+                names.remove(name);
+            }
+        }
+    }
+
+    /// Connects to a name. Answers the connecting socket's end, and the routing id of the peer if
+    /// somebody is bound; otherwise the pipe waits, with the connecting side's marks alone.
+    ///
+    /// # Errors
+    /// [`Error::InvalidEndpoint`] if the socket bound there is of a type that this one cannot
+    /// talk to.
+    pub fn connect(
+        &self,
+        name: &str,
+        endpoint: &str,
+        party: &Party,
+    ) -> Result<(PipeEnd, Bytes), Error> {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = names.entry(name.to_owned()).or_default();
+        let Some(bound) = &entry.bound else {
+            let seat = Seat::default();
+            let (ours, end) = party.joint.to_nobody(&seat);
+            entry.waiting.push(Waiting { party: party.clone(), end, seat });
+            return Ok((ours, Bytes::new()));
+        };
+        if !bound.socket_type.accepts(party.socket_type) {
+            let reason = "the socket bound there is of a type that this one cannot talk to";
+            return Err(Error::invalid(endpoint, reason));
+        }
+        let (ours, theirs) = party.joint.to_socket(&bound.joint);
+        attach(bound, theirs, party.routing_id.clone(), endpoint);
+        Ok((ours, bound.routing_id.clone()))
+    }
+}
+
+fn attach(to: &Party, pipe: PipeEnd, routing_id: Bytes, endpoint: &str) {
+    let endpoint = endpoint.into();
+    let attachment = Attachment { pipe, routing_id, endpoint, listener: None };
+    to.joint.inbox.post(Event::Attached(Box::new(attachment)));
+}

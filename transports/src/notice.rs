@@ -1,0 +1,183 @@
+//! What sockets tell workers, and workers tell sockets.
+//!
+//! Both go through an [`Inbox`](zring_engine::inbox::Inbox), in order. A notice or an event says
+//! that a log has something or what became of a connection; messages themselves stay in logs.
+//!
+//! Deliberately absent: answers. Whoever needs one gets an event.
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use bytes::Bytes;
+use zring_engine::Waker;
+use zring_engine::inbox::{Inbox, Wake};
+use zring_engine::park::WaitSet;
+
+use crate::endpoint::Target;
+use crate::fan_out::FanOutFeed;
+use crate::pipe::{PipeEnd, PipeId, WireEnd};
+use crate::port::PortOptions;
+
+/// How a worker is told what has work.
+pub type Mailbox = Inbox<Notice, Doorbell>;
+/// How a socket is told what has work.
+pub type SocketInbox = Inbox<Event, WaitSet>;
+
+/// Wakes a worker that sleeps in its ring. A caller-driven worker is never woken.
+#[derive(Debug, Default)]
+pub struct Doorbell(OnceLock<Waker>);
+
+impl Doorbell {
+    /// The worker's ring is open. Later calls change nothing.
+    pub(crate) fn connect(&self, waker: Waker) {
+        self.0.get_or_init(|| waker);
+    }
+}
+
+impl Wake for Doorbell {
+    fn wake(&self) {
+        if let Some(waker) = self.0.get() {
+            waker.wake();
+        }
+    }
+}
+
+/// Names a socket towards workers, once per process.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct PortId(u64);
+
+impl PortId {
+    /// A name that was never used before.
+    #[must_use]
+    pub fn fresh() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Names a listener, once per process.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct ListenerId(u64);
+
+impl ListenerId {
+    /// A name that was never used before.
+    #[must_use]
+    pub fn fresh() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// What a worker is told.
+pub enum Notice {
+    /// A socket exists.
+    Open(Box<OpenPort>),
+    /// Accept connections for a socket.
+    Listen {
+        /// The socket.
+        port: PortId,
+        /// What to call the listener when it has to go.
+        listener: ListenerId,
+        /// A bound, listening, non-blocking descriptor.
+        fd: OwnedFd,
+        /// The resolved endpoint.
+        endpoint: Arc<str>,
+    },
+    /// A connection that another worker accepted.
+    Adopt {
+        /// The socket.
+        port: PortId,
+        /// Who accepted it.
+        listener: ListenerId,
+        /// The connection.
+        fd: OwnedFd,
+        /// The listener's endpoint.
+        endpoint: Arc<str>,
+    },
+    /// Connect a socket, and stay connected.
+    Dial(Box<Dial>),
+    /// This pipe's outbound log, or this fan-out log, has something.
+    Readable(PipeId),
+    /// This pipe's inbound log has room again.
+    Writable(PipeId),
+    /// Stop accepting, and close what this listener accepted, at the deadline at the latest.
+    Unlisten(ListenerId, Option<Instant>),
+    /// Close this pipe once what waits in it is sent, at the deadline at the latest.
+    HangUp(PipeId, Option<Instant>),
+    /// Close all that belongs to a socket once it is sent, at the deadline at the latest.
+    Close(PortId, Option<Instant>),
+    /// Stop turning once no socket is left.
+    Stop,
+}
+
+/// A socket as a worker knows it.
+pub struct OpenPort {
+    /// Its name.
+    pub port: PortId,
+    /// Its options.
+    pub options: PortOptions,
+    /// What a publisher feeds its subscribers from.
+    pub feed: Option<FanOutFeed>,
+}
+
+impl Notice {
+    /// Connects a socket to an endpoint: the socket's end of the pipe, and what to tell the worker.
+    #[must_use]
+    pub fn dial(
+        port: PortId,
+        options: &PortOptions,
+        target: Target,
+        mailbox: &Arc<Mailbox>,
+    ) -> (PipeEnd, Self) {
+        let (pipe, wire) = options.joint.to_worker(mailbox, options.fans_out());
+        (pipe, Self::Dial(Box::new(Dial { port, wire, target })))
+    }
+}
+
+/// An endpoint to connect to.
+pub struct Dial {
+    /// The socket.
+    pub(crate) port: PortId,
+    /// The pipe, which lives as long as the endpoint.
+    pub(crate) wire: WireEnd,
+    /// Where to.
+    pub(crate) target: Target,
+}
+
+/// What a socket is told.
+pub enum Event {
+    /// A peer's handshake is done, or an inproc peer has come.
+    Attached(Box<Attachment>),
+    /// A connecting endpoint's handshake is done, for the first time or again.
+    Connected(PipeId, Bytes),
+    /// This pipe has something to read.
+    Readable(PipeId),
+    /// This pipe has room again.
+    Writable(PipeId),
+    /// The fan-out log was walked, or a subscriber has room again, and somebody waits for it.
+    Walked,
+    /// Nothing more comes from this pipe, and nothing can be sent to it.
+    Detached(PipeId),
+    /// A listener is closed.
+    Unlistened(ListenerId),
+    /// A worker has closed all that belonged to this socket.
+    Closed,
+    /// A worker is gone, and with it all its connections.
+    Failed,
+    /// The context was shut down: nothing more may be done but closing.
+    Terminated,
+}
+
+/// A pipe that came without being asked for.
+pub struct Attachment {
+    /// The socket's end.
+    pub pipe: PipeEnd,
+    /// The peer's routing id, empty if it gave none.
+    pub routing_id: Bytes,
+    /// The local endpoint it came to.
+    pub endpoint: Arc<str>,
+    /// The listener that accepted it; `None` for inproc.
+    pub listener: Option<ListenerId>,
+}

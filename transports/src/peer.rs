@@ -1,0 +1,131 @@
+//! Peers: one connection each, or one endpoint to connect to with whatever connection it has.
+//!
+//! To the *pipe* belong queue, high-water marks and subscriptions; it lives as long as a connecting
+//! endpoint, or as long as an accepted connection. To the *connection* belong descriptor, handshake
+//! and what is in flight. A peer goes through [`Stage`]s; a descriptor is closed only after the
+//! last completion of every operation on it.
+//!
+//! Deliberately absent: what happens next. The worker decides that.
+
+use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use zring_engine::Token;
+use zring_zmtp::Handshake;
+
+use crate::endpoint::Target;
+use crate::fan_out::MemberKey;
+use crate::notice::{ListenerId, PortId};
+use crate::pipe::WireEnd;
+use crate::receiving::Receiving;
+use crate::sending::Sending;
+
+/// Where a connection comes from.
+pub(crate) enum Origin {
+    Accepted { listener: ListenerId, endpoint: Arc<str> },
+    Dialed(Dialer),
+}
+
+/// An endpoint that stays connected.
+pub(crate) struct Dialer {
+    pub(crate) target: Target,
+    /// The pause before the next attempt; `None` before the first failure in a row.
+    pub(crate) pause: Option<Duration>,
+    /// Whether a handshake was ever completed.
+    pub(crate) was_connected: bool,
+}
+
+/// How far a connection has come.
+pub(crate) enum Stage {
+    /// There is none; a timer dials.
+    Waiting,
+    Connecting,
+    Handshake(Box<Handshake>),
+    Traffic,
+    /// All is sent and said to be; what the peer still sends is dropped until it closes.
+    Draining,
+    /// Over. The descriptor is closed with the last completion, and then comes this.
+    Ending(After),
+}
+
+/// What follows the end of a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum After {
+    Redial,
+    Remove,
+}
+
+/// See the [module](self).
+pub(crate) struct Peer {
+    pub(crate) port: PortId,
+    pub(crate) origin: Origin,
+    pub(crate) stage: Stage,
+    pub(crate) fd: Option<OwnedFd>,
+    /// `None` before an accepted connection's handshake is done.
+    pub(crate) wire: Option<WireEnd>,
+    /// What a fan-out knows this peer as; then it has the peer's messages too.
+    pub(crate) member: Option<MemberKey>,
+    /// Handshake bytes, sent before anything else.
+    pub(crate) greeting: Sending,
+    pub(crate) sending: Sending,
+    pub(crate) receiving: Option<Receiving>,
+    /// The armed receive, and whether it was told to stop.
+    pub(crate) receive: Option<Token>,
+    pub(crate) is_stopping: bool,
+    /// The stream ended behind what is still in the backlog.
+    pub(crate) ending: Option<After>,
+    /// The version both sides speak: from 1 on, subscriptions are commands.
+    pub(crate) minor: u8,
+    /// What a subscriber's peer was told, to be told again after a reconnect.
+    pub(crate) subscriptions: BTreeSet<Bytes>,
+    /// The pipe is to be closed when all is sent, or at the deadline.
+    pub(crate) hang_up: Option<Option<Instant>>,
+    /// Messages that count as sent because their beginning went to a lost connection.
+    pub(crate) skipped: u64,
+    /// Operations whose last completion is still to come.
+    pub(crate) operations: u32,
+    /// Which stage timers speak of.
+    pub(crate) generation: u64,
+    pub(crate) is_due: bool,
+}
+
+impl Peer {
+    pub(crate) fn new(port: PortId, origin: Origin) -> Self {
+        Self {
+            port,
+            origin,
+            stage: Stage::Waiting,
+            fd: None,
+            wire: None,
+            member: None,
+            greeting: Sending::default(),
+            sending: Sending::default(),
+            receiving: None,
+            receive: None,
+            is_stopping: false,
+            ending: None,
+            minor: 0,
+            subscriptions: BTreeSet::new(),
+            hang_up: None,
+            skipped: 0,
+            operations: 0,
+            generation: 0,
+            is_due: false,
+        }
+    }
+
+    pub(crate) fn is_in_traffic(&self) -> bool {
+        matches!(self.stage, Stage::Traffic)
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        matches!(self.stage, Stage::Ending(_))
+    }
+
+    pub(crate) fn is_from(&self, id: ListenerId) -> bool {
+        matches!(self.origin, Origin::Accepted { listener, .. } if listener == id)
+    }
+}

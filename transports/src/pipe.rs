@@ -1,0 +1,511 @@
+//! Pipes: what joins a socket to one peer, and the ends that others hold of it.
+//!
+//! Each direction is a log with credit. The socket holds a [`PipeEnd`]: it encodes frames into the
+//! outbound log and cuts messages out of the inbound one. At the other end is a worker with its
+//! [`WireEnd`], or for inproc another socket with a `PipeEnd` of its own, which cuts messages
+//! straight out of the log they were encoded into. A whole message is published at once.
+//!
+//! Deliberately absent: patterns. Who is written to, and when, is decided above.
+
+use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use zring_engine::block::Slice;
+use zring_engine::credit::{Allowance, Consumption, credit};
+use zring_engine::inbox::Scheduled;
+use zring_engine::log::{LogPools, Reader, Run, Writer};
+
+use crate::message::{Message, Payload};
+use crate::notice::{Event, Mailbox, Notice, SocketInbox};
+
+/// Borrowed bodies of up to this many bytes are copied into the log.
+const BORROWED_COPY_MAX: usize = 32 * 1024;
+/// Owned bodies of up to this many bytes are copied into the log; larger ones are referred to.
+const OWNED_COPY_MAX: usize = 8 * 1024;
+/// Sizes of a log's first block and of those under flow, in bytes.
+const LOG_BLOCK_SIZES: (usize, usize) = (4 * 1024, 64 * 1024);
+
+/// Bodies of up to this many bytes have a header of two bytes.
+const SHORT_MAX: usize = 255;
+const MORE: u8 = 1;
+const LARGE: u8 = 2;
+
+/// The pools that every log of one context shares.
+#[must_use]
+pub fn log_pools() -> LogPools {
+    LogPools::new(LOG_BLOCK_SIZES.0, LOG_BLOCK_SIZES.1)
+}
+
+/// Names one end of a pipe, once per process.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct PipeId(u64);
+
+impl PipeId {
+    /// A name that was never used before.
+    #[must_use]
+    pub fn fresh() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// What stands in a log besides the bytes of frames.
+#[derive(Clone, Debug)]
+pub enum Record {
+    /// The body of the frame whose header stands before it.
+    Body {
+        /// The body.
+        bytes: Bytes,
+        /// Whether it ends its message.
+        ends_message: bool,
+    },
+    /// Whole frames as they were received.
+    Frames(Slice),
+    /// Something that is not a message.
+    Control(Control),
+}
+
+/// What travels in order with messages and is none.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Control {
+    /// The subscriber wants messages that begin with this.
+    Subscribe(Bytes),
+    /// The subscriber wants them no more.
+    Cancel(Bytes),
+}
+
+/// What can be read from a pipe.
+#[derive(Debug)]
+pub enum Item {
+    /// A frame.
+    Frame(Message),
+    /// Something that is not a message.
+    Control(Control),
+}
+
+/// What a user can read about one pipe at any time. All count since the pipe began.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Messages that were meant for this peer and fitted its high-water mark.
+    pub accepted: AtomicU64,
+    /// Messages that the kernel, or an inproc peer, took.
+    pub sent: AtomicU64,
+    /// Messages dropped at the high-water mark.
+    pub dropped: AtomicU64,
+    /// Bytes that the kernel took, headers included.
+    pub bytes: AtomicU64,
+    /// Of `accepted`, those the peer's side has granted again. See [`mod@zring_engine::credit`].
+    pub granted: AtomicU64,
+}
+
+/// The thread at the other end, and what it calls that end.
+#[derive(Clone)]
+pub(crate) struct Other {
+    pub(crate) side: Side,
+    pub(crate) id: PipeId,
+}
+
+#[derive(Clone)]
+pub(crate) enum Side {
+    Worker(Arc<Mailbox>),
+    Socket(Seat),
+}
+
+/// Where the socket at the other end sits down, at once or when somebody binds the name.
+pub(crate) type Seat = Arc<OnceLock<Arc<SocketInbox>>>;
+
+fn seat(inbox: &Arc<SocketInbox>) -> Side {
+    Side::Socket(Arc::new(OnceLock::from(inbox.clone())))
+}
+
+impl Other {
+    #[cold]
+    fn tell_readable(&self) {
+        match &self.side {
+            Side::Worker(mailbox) => mailbox.post(Notice::Readable(self.id)),
+            Side::Socket(seat) => tell(seat, Event::Readable(self.id)),
+        }
+    }
+
+    #[cold]
+    fn tell_writable(&self) {
+        match &self.side {
+            Side::Worker(mailbox) => mailbox.post(Notice::Writable(self.id)),
+            Side::Socket(seat) => tell(seat, Event::Writable(self.id)),
+        }
+    }
+}
+
+/// Who sits down later looks at the whole pipe then.
+fn tell(seat: &Seat, event: Event) {
+    if let Some(inbox) = seat.get() {
+        inbox.post(event);
+    }
+}
+
+/// Tells a reader once that its log has something.
+pub(crate) struct Bell {
+    scheduled: Arc<Scheduled>,
+    other: Other,
+    /// Whether the reader runs on the writer's thread, so that no fence is needed.
+    is_local: bool,
+}
+
+impl Bell {
+    pub(crate) fn new(scheduled: Arc<Scheduled>, other: Other, is_local: bool) -> Self {
+        Self { scheduled, other, is_local }
+    }
+
+    #[inline]
+    pub(crate) fn ring(&self) {
+        let is_raised = if self.is_local {
+            self.scheduled.raise_unfenced()
+        } else {
+            self.scheduled.raise()
+        };
+        if is_raised {
+            self.other.tell_readable();
+        }
+    }
+}
+
+/// Bytes of the header of a frame with a body of `len` bytes.
+pub(crate) const fn header_len(len: usize) -> usize {
+    if len <= SHORT_MAX { 2 } else { 9 }
+}
+
+/// Appends one frame. A large body becomes a record behind its header.
+#[inline]
+pub(crate) fn encode(log: &mut Writer<Record>, body: &Payload<'_>, has_more: bool) {
+    let copy_max = match body {
+        Payload::Borrowed(_) => BORROWED_COPY_MAX,
+        Payload::Owned(_) => OWNED_COPY_MAX,
+    };
+    let len = body.len();
+    if len <= SHORT_MAX {
+        return log.append(&[u8::from(has_more) * MORE, len as u8], body);
+    }
+    let mut header = [0; 9];
+    header[0] = LARGE | (u8::from(has_more) * MORE);
+    header[1..].copy_from_slice(&(len as u64).to_be_bytes());
+    if len <= copy_max {
+        return log.append(&header, body);
+    }
+    let bytes = match body {
+        Payload::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
+        Payload::Owned(bytes) => bytes.clone(),
+    };
+    log.append(&header, &[]);
+    log.append_record(Record::Body { bytes, ends_message: !has_more }, len);
+}
+
+/// Reads the header at the front of frames that this process wrote or checked: whether more frames
+/// follow, the header's length and the body's.
+#[inline]
+pub(crate) fn parse_header(frames: &[u8]) -> (bool, usize, usize) {
+    let flags = frames[0];
+    let has_more = flags & MORE != 0;
+    if flags & LARGE == 0 {
+        return (has_more, 2, usize::from(frames[1]));
+    }
+    let size = frames[1..9].try_into().map_or(0, u64::from_be_bytes);
+    (has_more, 9, size as usize)
+}
+
+/// The socket's writing end.
+pub struct Outbound {
+    log: Writer<Record>,
+    allowance: Allowance,
+    bell: Bell,
+}
+
+impl Outbound {
+    /// Whether a message can begin now. Without room, the next [`Event::Writable`] says when.
+    #[inline]
+    pub fn has_room(&mut self) -> bool {
+        self.allowance.room() > 0
+    }
+
+    /// Looks for room again, and asks for [`Event::Writable`] if there is none.
+    pub fn want_room(&mut self) -> bool {
+        self.allowance.want()
+    }
+
+    /// Appends one frame, and with the last of a message publishes it. The room is settled at the
+    /// first frame, by the caller.
+    #[inline]
+    pub fn write(&mut self, body: &Payload<'_>, has_more: bool) {
+        encode(&mut self.log, body, has_more);
+        if !has_more {
+            self.log.publish(1);
+            self.allowance.write(1);
+            self.bell.ring();
+        }
+    }
+
+    /// Takes back the frames of a message that was not finished.
+    pub fn rollback(&mut self) {
+        self.log.rollback();
+    }
+
+    /// Appends what is not a message: it needs no room and is never lost.
+    pub fn write_control(&mut self, control: Control) {
+        self.log.append_record(Record::Control(control), 0);
+        self.log.publish(0);
+        self.bell.ring();
+    }
+
+    /// Messages written since the beginning, and those of them not yet granted by the reader.
+    pub fn written_and_queued(&mut self) -> (u64, u64) {
+        (self.allowance.written(), self.allowance.queued())
+    }
+}
+
+/// The socket's reading end.
+pub struct Inbound {
+    log: Reader<Record>,
+    consumption: Consumption,
+    scheduled: Arc<Scheduled>,
+    other: Other,
+    /// Frames that are being cut, and how far.
+    run: Slice,
+    at: usize,
+    /// Something that came while its frames were looked for.
+    control: Option<Control>,
+}
+
+impl Inbound {
+    /// Cuts the next frame. `None`: the next [`Event::Readable`] says when there is one.
+    #[inline]
+    pub fn read(&mut self) -> Option<Item> {
+        if self.at == self.run.len() && !self.refill() {
+            return self.control.take().map(Item::Control);
+        }
+        let (has_more, header_len, size) = parse_header(&self.run[self.at..]);
+        let body_at = self.at + header_len;
+        let message = if size <= self.run.len() - body_at {
+            self.at = body_at + size;
+            Message::cut(&self.run, body_at..self.at, has_more)
+        } else {
+            self.at = self.run.len();
+            self.read_referenced(has_more)
+        };
+        if !has_more {
+            self.count_message();
+        }
+        Some(Item::Frame(message))
+    }
+
+    /// Whether [`read`](Self::read) would answer something.
+    pub fn has_item(&mut self) -> bool {
+        self.at < self.run.len() || self.control.is_some() || !self.is_drained()
+    }
+
+    fn is_drained(&mut self) -> bool {
+        self.log.is_empty() && {
+            self.scheduled.lower();
+            self.log.is_empty()
+        }
+    }
+
+    #[inline]
+    fn count_message(&mut self) {
+        if self.consumption.take(1) {
+            self.other.tell_writable();
+        }
+    }
+
+    #[cold]
+    fn read_referenced(&mut self, has_more: bool) -> Message {
+        match self.log.next_run() {
+            Some(Run::Record { content: Record::Body { bytes, .. }, .. }) => {
+                Message::from_bytes(bytes, has_more)
+            }
+            other => unreachable!("a body follows its header, not {other:?}"),
+        }
+    }
+
+    /// Takes the next frames into `run`. False: there are none, or `control` came first.
+    #[cold]
+    fn refill(&mut self) -> bool {
+        let next = self.log.next_run().or_else(|| {
+            // Lowered before the last look, so that what comes after it is told.
+            self.scheduled.lower();
+            self.log.next_run()
+        });
+        self.at = 0;
+        match next {
+            Some(Run::Bytes { slice, .. } | Run::Record { content: Record::Frames(slice), .. }) => {
+                self.run = slice;
+                return true;
+            }
+            Some(Run::Record { content: Record::Control(control), .. }) => {
+                self.control = Some(control);
+            }
+            Some(Run::Record { content: Record::Body { .. }, .. }) => {
+                unreachable!("a body is read together with its header");
+            }
+            None => {}
+        }
+        self.run = Slice::default();
+        false
+    }
+}
+
+/// A socket's end of a pipe.
+pub struct PipeEnd {
+    /// Its name in events and notices.
+    pub id: PipeId,
+    /// `None` where a fan-out log feeds the peer.
+    pub outbound: Option<Outbound>,
+    /// What the peer sent.
+    pub inbound: Inbound,
+    /// What the user can read about it.
+    pub counters: Arc<Counters>,
+}
+
+/// A worker's end of a pipe.
+pub(crate) struct WireEnd {
+    pub(crate) id: PipeId,
+    /// `None` where a fan-out log feeds the peer.
+    pub(crate) reader: Option<Reader<Record>>,
+    pub(crate) scheduled: Arc<Scheduled>,
+    pub(crate) consumption: Consumption,
+    pub(crate) writer: Writer<Record>,
+    pub(crate) allowance: Allowance,
+    pub(crate) bell: Bell,
+    pub(crate) inbox: Arc<SocketInbox>,
+    pub(crate) counters: Arc<Counters>,
+}
+
+/// High-water marks of one socket, in messages. 0 is no mark.
+#[derive(Clone, Copy, Debug)]
+pub struct Marks {
+    /// Of what waits to be sent, for each pipe.
+    pub send: usize,
+    /// Of what waits to be received, for each pipe.
+    pub receive: usize,
+}
+
+/// One direction of a pipe: a log, credit and a bell.
+struct Direction {
+    outbound: Outbound,
+    log: Reader<Record>,
+    consumption: Consumption,
+    scheduled: Arc<Scheduled>,
+}
+
+impl Direction {
+    fn new(pools: &LogPools, mark: usize, reader: Other, is_local: bool) -> Self {
+        let (writer, log) = Writer::single(pools.clone());
+        let (allowance, consumption) = credit(mark);
+        let scheduled = Arc::new(Scheduled::default());
+        let bell = Bell::new(scheduled.clone(), reader, is_local);
+        Self { outbound: Outbound { log: writer, allowance, bell }, log, consumption, scheduled }
+    }
+
+    fn split(self, writer: Other) -> (Outbound, Inbound) {
+        let Self { outbound, log, consumption, scheduled } = self;
+        let run = Slice::default();
+        let inbound =
+            Inbound { log, consumption, scheduled, other: writer, run, at: 0, control: None };
+        (outbound, inbound)
+    }
+}
+
+/// What it takes to make a pipe for a socket.
+#[derive(Clone)]
+pub struct Joint {
+    /// Where the logs' memory comes from.
+    pub pools: LogPools,
+    /// The socket.
+    pub inbox: Arc<SocketInbox>,
+    /// The socket's high-water marks.
+    pub marks: Marks,
+    /// Whether worker and peers run on the socket's own thread.
+    pub is_local: bool,
+}
+
+impl Joint {
+    /// A pipe between the socket and a worker. In a fan-out the socket does not write to it.
+    pub(crate) fn to_worker(
+        &self,
+        mailbox: &Arc<Mailbox>,
+        fans_out: bool,
+    ) -> (PipeEnd, WireEnd) {
+        let id = PipeId::fresh();
+        let worker = Other { side: Side::Worker(mailbox.clone()), id };
+        let socket = Other { side: seat(&self.inbox), id };
+        let out = Direction::new(&self.pools, self.marks.send, worker.clone(), self.is_local);
+        let into =
+            Direction::new(&self.pools, self.marks.receive, socket.clone(), self.is_local);
+        let counters = Arc::new(Counters::default());
+        let (fed, inbound) = into.split(worker);
+        let wire = WireEnd {
+            id,
+            reader: (!fans_out).then_some(out.log),
+            scheduled: out.scheduled,
+            consumption: out.consumption,
+            writer: fed.log,
+            allowance: fed.allowance,
+            bell: fed.bell,
+            inbox: self.inbox.clone(),
+            counters: counters.clone(),
+        };
+        let outbound = (!fans_out).then_some(out.outbound);
+        (PipeEnd { id, outbound, inbound, counters }, wire)
+    }
+
+    /// A pipe between two sockets of one process. Each mark is the sum of both sides' marks, or
+    /// none where either side has none.
+    #[must_use]
+    pub fn to_socket(&self, peer: &Self) -> (PipeEnd, PipeEnd) {
+        let out = sum(self.marks.send, peer.marks.receive);
+        let into = sum(self.marks.receive, peer.marks.send);
+        self.meet(seat(&peer.inbox), self.is_local && peer.is_local, out, into)
+    }
+
+    /// As above, towards whoever takes the seat.
+    pub(crate) fn to_nobody(&self, seat: &Seat) -> (PipeEnd, PipeEnd) {
+        let there = Side::Socket(seat.clone());
+        self.meet(there, false, self.marks.send, self.marks.receive)
+    }
+
+    fn meet(&self, there: Side, is_local: bool, out: usize, into: usize) -> (PipeEnd, PipeEnd) {
+        let (id, peer_id) = (PipeId::fresh(), PipeId::fresh());
+        let here = Other { side: seat(&self.inbox), id };
+        let there = Other { side: there, id: peer_id };
+        let out = Direction::new(&self.pools, out, there.clone(), is_local);
+        let into = Direction::new(&self.pools, into, here.clone(), is_local);
+        let (outbound, peer_inbound) = out.split(here);
+        let (peer_outbound, inbound) = into.split(there);
+        (PipeEnd::new(id, outbound, inbound), PipeEnd::new(peer_id, peer_outbound, peer_inbound))
+    }
+}
+
+impl PipeEnd {
+    fn new(id: PipeId, outbound: Outbound, inbound: Inbound) -> Self {
+        Self { id, outbound: Some(outbound), inbound, counters: Arc::default() }
+    }
+
+    /// Tells an inproc peer that this end is gone. A worker learns it by [`Notice::HangUp`].
+    pub fn hang_up(&self) {
+        if let Side::Socket(seat) = &self.inbound.other.side {
+            tell(seat, Event::Detached(self.inbound.other.id));
+        }
+    }
+
+    /// The worker at the other end, if it is one.
+    #[must_use]
+    pub fn worker(&self) -> Option<&Arc<Mailbox>> {
+        match &self.inbound.other.side {
+            Side::Worker(mailbox) => Some(mailbox),
+            Side::Socket(_) => None,
+        }
+    }
+}
+
+const fn sum(ours: usize, theirs: usize) -> usize {
+    if ours == 0 || theirs == 0 { 0 } else { ours + theirs }
+}

@@ -1,0 +1,302 @@
+//! Receiving: from what the kernel brought to whole messages in the pipe's inbound log.
+//!
+//! Received memory is walked header by header. What fills at least half of its buffer is handed up
+//! as it is; less is copied, and the buffer returns to the kernel at once. A frame that spans
+//! buffers is gathered in memory that grows with what has arrived, never with what was announced.
+//! A pipe at its high-water mark keeps what came in a backlog and stops its own connection.
+//!
+//! Deliberately absent: what commands mean. They are handed to the worker in order.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use zring_engine::block::Slice;
+use zring_engine::log::Writer;
+use zring_zmtp::command::{self, Command};
+use zring_zmtp::{Error, Scan, Scanner, Stop};
+
+use crate::pipe::{Record, WireEnd, parse_header};
+
+/// Received runs shorter than this are copied. Half of a lent buffer.
+const COPY_MAX: usize = 16 * 1024;
+/// The most that is reserved at once for a frame that is still arriving.
+const GATHER_STEP: usize = 256 * 1024;
+/// A gathered frame of up to this many bytes is copied into the log.
+const GATHER_COPY_MAX: usize = 32 * 1024;
+
+/// What a connection brought that is not a message.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    Ping(Bytes),
+    Subscribe(Bytes),
+    Cancel(Bytes),
+}
+
+/// What happens to message frames.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Intake {
+    /// They go up.
+    Messages,
+    /// They are dropped: the socket only sends.
+    Nothing,
+    /// Those that begin with 0 or 1 are subscriptions, the rest is dropped.
+    Subscriptions,
+    /// As above, and the rest goes up.
+    SubscriptionsAndMessages,
+}
+
+/// Whether more can be received.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Room {
+    Left,
+    /// The pipe is at its mark: stop the connection until the socket has read.
+    None,
+}
+
+/// See the [module](self).
+pub(crate) struct Receiving {
+    scanner: Scanner,
+    intake: Intake,
+    /// The front of a frame whose end has not come, and how many bytes it lacks at least.
+    gathered: Vec<u8>,
+    missing: usize,
+    backlog: VecDeque<Slice>,
+}
+
+impl Receiving {
+    pub(crate) fn new(frame_size_max: u64, intake: Intake) -> Self {
+        let scanner = Scanner::new(frame_size_max);
+        Self { scanner, intake, gathered: Vec::new(), missing: 0, backlog: VecDeque::new() }
+    }
+
+    /// Takes what was received behind what is still in the backlog.
+    pub(crate) fn push(&mut self, slice: Slice) {
+        self.backlog.push_back(slice);
+    }
+
+    pub(crate) fn has_backlog(&self) -> bool {
+        !self.backlog.is_empty()
+    }
+
+    /// Hands up what there is room for. After an error, what was whole before it has gone up.
+    pub(crate) fn process(
+        &mut self,
+        wire: &mut WireEnd,
+        incoming: &mut Vec<Incoming>,
+    ) -> Result<Room, Error> {
+        while let Some(mut slice) = self.backlog.pop_front() {
+            let room = self.take_slice(wire, &mut slice, incoming)?;
+            if room == Room::None {
+                self.backlog.push_front(slice);
+                return Ok(room);
+            }
+        }
+        Ok(Room::Left)
+    }
+
+    fn take_slice(
+        &mut self,
+        wire: &mut WireEnd,
+        slice: &mut Slice,
+        incoming: &mut Vec<Incoming>,
+    ) -> Result<Room, Error> {
+        loop {
+            if !self.gathered.is_empty() {
+                if !self.gather(slice) {
+                    return Ok(Room::Left);
+                }
+                if self.take_gathered(wire, incoming)? == Room::None {
+                    return Ok(Room::None);
+                }
+                continue;
+            }
+            let scan = self.scanner.scan(slice, room(wire));
+            self.take_frames(wire, &scan, slice, incoming);
+            slice.advance(scan.frames_end);
+            match scan.stop {
+                Stop::Partial { missing } => {
+                    self.begin_gathering(slice, missing);
+                    return Ok(Room::Left);
+                }
+                Stop::Command(header) => {
+                    take_command(&slice[header.header_len..header.frame_len()], incoming)?;
+                    slice.advance(header.frame_len());
+                }
+                Stop::MessagesMax if wire.allowance.want() => {}
+                Stop::MessagesMax => return Ok(Room::None),
+                Stop::Invalid(error) => return Err(error),
+            }
+        }
+    }
+
+    fn begin_gathering(&mut self, rest: &[u8], missing: usize) {
+        self.missing = missing;
+        self.gathered.extend_from_slice(rest);
+    }
+
+    /// Moves bytes to the gathered frame. False: it still lacks some.
+    fn gather(&mut self, slice: &mut Slice) -> bool {
+        let len = self.missing.min(slice.len());
+        if self.gathered.capacity() - self.gathered.len() < len {
+            let step = self.gathered.len().max(len).max(GATHER_STEP.min(self.missing));
+            self.gathered.reserve_exact(step.min(self.missing));
+        }
+        self.gathered.extend_from_slice(&slice[..len]);
+        slice.advance(len);
+        self.missing -= len;
+        self.missing == 0
+    }
+
+    fn take_gathered(
+        &mut self,
+        wire: &mut WireEnd,
+        incoming: &mut Vec<Incoming>,
+    ) -> Result<Room, Error> {
+        let scan = self.scanner.scan(&self.gathered, room(wire));
+        match scan.stop {
+            Stop::Partial { missing } if scan.frames_end == 0 => {
+                self.missing = missing;
+                return Ok(Room::Left);
+            }
+            Stop::Command(header) => {
+                take_command(&self.gathered[header.header_len..], incoming)?;
+                self.gathered.clear();
+                return Ok(Room::Left);
+            }
+            Stop::Invalid(error) => return Err(error),
+            Stop::MessagesMax if scan.frames_end == 0 => {
+                let has_room = wire.allowance.want();
+                return Ok(if has_room { Room::Left } else { Room::None });
+            }
+            Stop::Partial { .. } | Stop::MessagesMax => {}
+        }
+        self.hand_up_gathered(wire, scan.messages, incoming);
+        Ok(Room::Left)
+    }
+
+    /// A small frame leaves its memory for the next one; a large one takes it along.
+    fn hand_up_gathered(
+        &mut self,
+        wire: &mut WireEnd,
+        messages: usize,
+        incoming: &mut Vec<Incoming>,
+    ) {
+        if self.intake != Intake::Messages {
+            let frame = std::mem::take(&mut self.gathered);
+            return self.take_subscriptions(wire, &frame, messages, incoming);
+        }
+        if self.gathered.len() <= GATHER_COPY_MAX {
+            wire.writer.append(&self.gathered, &[]);
+            self.gathered.clear();
+        } else {
+            append_referenced(&mut wire.writer, &std::mem::take(&mut self.gathered).into());
+        }
+        if messages > 0 {
+            publish(wire, messages);
+        }
+    }
+
+    fn take_frames(
+        &self,
+        wire: &mut WireEnd,
+        scan: &Scan,
+        slice: &Slice,
+        incoming: &mut Vec<Incoming>,
+    ) {
+        if scan.frames_end == 0 {
+            return;
+        }
+        if self.intake != Intake::Messages {
+            let frames = &slice[..scan.frames_end];
+            return self.take_subscriptions(wire, frames, scan.messages, incoming);
+        }
+        hand_up(&mut wire.writer, slice, 0..scan.complete_end);
+        if scan.messages > 0 {
+            publish(wire, scan.messages);
+        }
+        hand_up(&mut wire.writer, slice, scan.complete_end..scan.frames_end);
+    }
+
+    /// Sorts the frames that a publisher receives.
+    fn take_subscriptions(
+        &self,
+        wire: &mut WireEnd,
+        mut frames: &[u8],
+        messages: usize,
+        incoming: &mut Vec<Incoming>,
+    ) {
+        let mut handed_up = 0;
+        while !frames.is_empty() && self.intake != Intake::Nothing {
+            let (has_more, header_len, size) = parse_header(frames);
+            let (frame, behind) = frames.split_at(header_len + size);
+            match frame[header_len..] {
+                [1, ref topic @ ..] => {
+                    incoming.push(Incoming::Subscribe(Bytes::copy_from_slice(topic)));
+                }
+                [0, ref topic @ ..] => {
+                    incoming.push(Incoming::Cancel(Bytes::copy_from_slice(topic)));
+                }
+                _ if self.intake == Intake::SubscriptionsAndMessages => {
+                    append(&mut wire.writer, frame);
+                    handed_up += usize::from(!has_more);
+                }
+                _ => {}
+            }
+            frames = behind;
+        }
+        debug_assert!(handed_up <= messages, "only whole messages count");
+        if handed_up > 0 {
+            publish(wire, handed_up);
+        }
+    }
+}
+
+fn room(wire: &mut WireEnd) -> usize {
+    usize::try_from(wire.allowance.room()).unwrap_or(usize::MAX).min(MESSAGES_PER_SCAN)
+}
+
+/// Bounds one scan, so that a log counts its messages without overflow.
+const MESSAGES_PER_SCAN: usize = 1 << 16;
+
+fn publish(wire: &mut WireEnd, messages: usize) {
+    wire.writer.publish(messages as u32);
+    wire.allowance.write(messages as u64);
+    wire.bell.ring();
+}
+
+fn hand_up(log: &mut Writer<Record>, slice: &Slice, range: std::ops::Range<usize>) {
+    match range.len() {
+        0 => {}
+        1..COPY_MAX => log.append(&slice[range], &[]),
+        len => log.append_record(Record::Frames(slice.slice(range)), len),
+    }
+}
+
+fn append(log: &mut Writer<Record>, frame: &[u8]) {
+    if frame.len() <= GATHER_COPY_MAX {
+        return log.append(frame, &[]);
+    }
+    append_referenced(log, &Bytes::copy_from_slice(frame));
+}
+
+fn append_referenced(log: &mut Writer<Record>, frame: &Bytes) {
+    let (has_more, header_len, size) = parse_header(frame);
+    log.append(&frame[..header_len], &[]);
+    let body = Record::Body { bytes: frame.slice(header_len..), ends_message: !has_more };
+    log.append_record(body, size);
+}
+
+fn take_command(body: &[u8], incoming: &mut Vec<Incoming>) -> Result<(), Error> {
+    match command::parse(body)? {
+        Command::Ping { context, .. } => {
+            incoming.push(Incoming::Ping(Bytes::copy_from_slice(context)));
+        }
+        Command::Subscribe(topic) => {
+            incoming.push(Incoming::Subscribe(Bytes::copy_from_slice(topic)));
+        }
+        Command::Cancel(topic) => incoming.push(Incoming::Cancel(Bytes::copy_from_slice(topic))),
+        // A peer that reports an error closes by itself; libzmq ignores the rest likewise.
+        _ => {}
+    }
+    Ok(())
+}

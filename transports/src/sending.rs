@@ -1,0 +1,306 @@
+//! Sending: what one connection still has to send, and how far the kernel has taken it.
+//!
+//! Pieces are taken from the pipe's log, or pushed by the fan-out walk; commands slip in where a
+//! message ends. There is one send in flight at most. It never waits in the kernel: a full socket
+//! is polled for. When the connection breaks, what was begun is skipped to the next message.
+//!
+//! Deliberately absent: copying, but for commands.
+
+use std::collections::VecDeque;
+use std::os::fd::BorrowedFd;
+
+use bytes::Bytes;
+use zring_engine::block::{Piece, Slice};
+use zring_engine::log::{Reader, Run};
+use zring_engine::{Errno, Reactor};
+
+use crate::pipe::{Control, Record, parse_header};
+
+/// Bytes gathered for one send. Longer sends gain nothing and hold up the other connections.
+pub(crate) const SEND_SIZE: usize = 64 * 1024;
+/// A piece of up to this much more is sent whole, so that its messages count as sent.
+const SEND_SIZE_MAX: usize = SEND_SIZE + SEND_SIZE / 2;
+/// Pieces of one vectored send.
+const SEND_PIECES_MAX: usize = 256;
+
+struct Queued {
+    piece: Piece,
+    /// Messages that count as sent once the piece is.
+    messages: u64,
+    /// Whether a message begins at the first byte.
+    starts_message: bool,
+}
+
+/// What the end of the queue is known to be.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Tail {
+    /// A message ended there.
+    Boundary,
+    /// The last frame's body, or its message's next frame, is still to come.
+    InMessage,
+    /// The end of a run of bytes: what comes next tells.
+    Bytes,
+}
+
+/// See the [module](self).
+pub(crate) struct Sending {
+    queue: VecDeque<Queued>,
+    /// Bytes of the front piece that the kernel has taken.
+    offset: usize,
+    /// Bytes in the queue that the kernel has not taken.
+    bytes: usize,
+    tail: Tail,
+    commands: Vec<u8>,
+    is_in_flight: bool,
+    /// The kernel's buffer is full; a poll tells when it has room.
+    is_blocked: bool,
+    /// What is pushed belongs to a message whose beginning went to a lost connection.
+    is_skipping: bool,
+}
+
+impl Default for Sending {
+    fn default() -> Self {
+        Self {
+            queue: VecDeque::new(),
+            offset: 0,
+            bytes: 0,
+            tail: Tail::Boundary,
+            commands: Vec::new(),
+            is_in_flight: false,
+            is_blocked: false,
+            is_skipping: false,
+        }
+    }
+}
+
+impl Sending {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.commands.is_empty()
+    }
+
+    pub(crate) fn is_in_flight(&self) -> bool {
+        self.is_in_flight
+    }
+
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.is_blocked
+    }
+
+    /// Queues a run of whole frames.
+    pub(crate) fn push_slice(&mut self, slice: Slice, messages: u64, is_continuation: bool) {
+        let starts_message = match self.tail {
+            Tail::Boundary | Tail::Bytes => !is_continuation,
+            Tail::InMessage => false,
+        };
+        if starts_message {
+            self.is_skipping = false;
+            self.push_commands();
+        }
+        self.tail = Tail::Bytes;
+        self.bytes += slice.len();
+        if let Some(Queued { piece: Piece::Slice(last), messages: counted, .. }) =
+            self.queue.back_mut()
+            && last.extend_with(&slice)
+        {
+            *counted += messages;
+            return;
+        }
+        self.push(Piece::Slice(slice), messages, starts_message);
+    }
+
+    /// Queues the body of the frame whose header was queued last.
+    pub(crate) fn push_body(&mut self, bytes: Bytes, ends_message: bool, messages: u64) {
+        self.tail = if ends_message { Tail::Boundary } else { Tail::InMessage };
+        self.bytes += bytes.len();
+        self.push(Piece::Bytes(bytes), messages, false);
+    }
+
+    /// Queues whole frames that are no message, where the next message begins.
+    pub(crate) fn push_command(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
+        encode(&mut self.commands);
+    }
+
+    fn push(&mut self, piece: Piece, messages: u64, starts_message: bool) {
+        self.queue.push_back(Queued { piece, messages, starts_message });
+    }
+
+    fn push_commands(&mut self) {
+        if !self.commands.is_empty() {
+            let commands = Bytes::from(std::mem::take(&mut self.commands));
+            self.bytes += commands.len();
+            self.push(Piece::Bytes(commands), 0, true);
+        }
+    }
+
+    /// Takes from a log what one send can carry. Answers messages that count as sent, for they were
+    /// skipped, and what is not a message goes to `control`.
+    pub(crate) fn fill(
+        &mut self,
+        log: &mut Reader<Record>,
+        mut control: impl FnMut(Control, &mut Vec<u8>),
+    ) -> u64 {
+        let mut skipped = 0;
+        while self.bytes < SEND_SIZE {
+            let Some(run) = log.next_run() else {
+                self.end_run();
+                break;
+            };
+            skipped += self.take_run(run, &mut control);
+        }
+        skipped
+    }
+
+    /// Nothing more was published: a message ended.
+    pub(crate) fn end_run(&mut self) {
+        self.tail = Tail::Boundary;
+        self.push_commands();
+    }
+
+    fn take_run(
+        &mut self,
+        run: Run<Record>,
+        control: &mut impl FnMut(Control, &mut Vec<u8>),
+    ) -> u64 {
+        match run {
+            Run::Bytes { slice, messages, is_continuation } => {
+                if self.is_skipping && (is_continuation || self.tail == Tail::InMessage) {
+                    self.tail = Tail::Bytes;
+                    return u64::from(messages);
+                }
+                self.push_slice(slice, u64::from(messages), is_continuation);
+            }
+            Run::Record { content: Record::Body { bytes, ends_message }, messages } => {
+                if self.is_skipping {
+                    self.tail = if ends_message { Tail::Boundary } else { Tail::InMessage };
+                    return u64::from(messages);
+                }
+                self.push_body(bytes, ends_message, u64::from(messages));
+            }
+            Run::Record { content: Record::Control(content), .. } => {
+                self.end_run();
+                control(content, &mut self.commands);
+                self.push_commands();
+            }
+            Run::Record { content: Record::Frames(slice), messages } => {
+                self.push_slice(slice, u64::from(messages), false);
+            }
+        }
+        0
+    }
+
+    /// Starts a send of what is queued, if one is due. True: an operation was started.
+    pub(crate) fn start(
+        &mut self,
+        reactor: &mut Reactor,
+        owner: u32,
+        fd: BorrowedFd<'_>,
+    ) -> bool {
+        if self.queue.is_empty() && self.tail != Tail::InMessage {
+            self.push_commands();
+        }
+        if self.is_in_flight || self.is_blocked || self.queue.is_empty() {
+            return false;
+        }
+        let mut gathered = 0;
+        let mut skip = self.offset;
+        let pieces = self.queue.iter().take(SEND_PIECES_MAX).map_while(|queued| {
+            let left = queued.piece.len() - skip;
+            let room = SEND_SIZE_MAX - gathered;
+            if gathered >= SEND_SIZE || room == 0 {
+                return None;
+            }
+            let take = if left <= room { left } else { room.min(SEND_SIZE) };
+            gathered += take;
+            Some(part(&queued.piece, std::mem::take(&mut skip), take))
+        });
+        reactor.send(owner, fd, pieces);
+        self.is_in_flight = true;
+        true
+    }
+
+    /// The send in flight is over. Answers messages that are now sent, and the bytes.
+    pub(crate) fn handle_sent(&mut self, result: Result<usize, Errno>) -> Result<u64, Errno> {
+        self.is_in_flight = false;
+        match result {
+            Ok(len) => Ok(self.take_sent(len)),
+            Err(Errno::AGAIN) => {
+                self.is_blocked = true;
+                Ok(0)
+            }
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn take_sent(&mut self, len: usize) -> u64 {
+        self.bytes -= len;
+        self.offset += len;
+        let mut messages = 0;
+        while let Some(front) = self.queue.front()
+            && self.offset >= front.piece.len()
+        {
+            self.offset -= front.piece.len();
+            messages += front.messages;
+            self.queue.pop_front();
+        }
+        messages
+    }
+
+    /// The kernel has room again.
+    pub(crate) fn handle_writable(&mut self) {
+        self.is_blocked = false;
+    }
+
+    /// The connection is lost. Skips a message of which any byte was sent, and the commands.
+    /// Answers messages that count as sent for that.
+    pub(crate) fn handle_loss(&mut self) -> u64 {
+        self.commands.clear();
+        (self.is_in_flight, self.is_blocked) = (false, false);
+        let mut sent = std::mem::take(&mut self.offset);
+        let mut messages = 0;
+        while let Some(front) = self.queue.front_mut()
+            && (sent > 0 || !front.starts_message)
+        {
+            let boundary = next_boundary(&front.piece, sent);
+            self.bytes -= boundary.unwrap_or(front.piece.len()) - sent;
+            if let Some(boundary) = boundary {
+                front.piece.advance(boundary);
+                front.starts_message = true;
+                break;
+            }
+            messages += front.messages;
+            sent = 0;
+            self.queue.pop_front();
+        }
+        self.is_skipping = self.queue.is_empty() && self.tail != Tail::Boundary;
+        messages
+    }
+
+    /// Drops all that is queued. Answers messages that count as sent for that.
+    pub(crate) fn clear(&mut self) -> u64 {
+        let messages = self.queue.drain(..).map(|queued| queued.messages).sum();
+        *self = Self { is_in_flight: self.is_in_flight, ..Self::default() };
+        messages
+    }
+}
+
+fn part(piece: &Piece, skip: usize, take: usize) -> Piece {
+    match piece {
+        Piece::Slice(slice) => Piece::Slice(slice.slice(skip..skip + take)),
+        Piece::Bytes(bytes) => Piece::Bytes(bytes.slice(skip..skip + take)),
+    }
+}
+
+/// Where in a run of whole frames the first message begins at or behind `sent`.
+fn next_boundary(piece: &Piece, sent: usize) -> Option<usize> {
+    let Piece::Slice(frames) = piece else { return None };
+    let mut at = 0;
+    while at < frames.len() {
+        let (has_more, header_len, size) = parse_header(&frames[at..]);
+        at += header_len + size;
+        if !has_more && at >= sent && at < frames.len() {
+            return Some(at);
+        }
+    }
+    None
+}
+

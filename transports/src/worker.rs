@@ -1,0 +1,331 @@
+//! The worker: one reactor and all connections that live on it.
+//!
+//! A worker does one thing, [`turn`](Worker::turn): read notices, walk fan-out logs, start sends,
+//! enter the kernel once, handle what completed, run timers. An I/O thread turns its worker for
+//! ever; a caller-driven context turns it in its calls. Nothing here knows which of the two it is.
+//!
+//! Deliberately absent: waiting for an application. What does not fit stays in the kernel.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustc_hash::FxBuildHasher;
+use slab::Slab;
+use zring_engine::{Completion, Config, Features, Outcome, Reactor, Timers, Wait};
+
+use crate::Error;
+use crate::fan_out::FanOut;
+use crate::notice::{Event, Mailbox, Notice, OpenPort, PortId};
+use crate::peer::Peer;
+use crate::pipe::PipeId;
+use crate::port::PortOptions;
+use crate::receiving::Incoming;
+
+mod closing;
+mod crew;
+mod dialing;
+mod listening;
+mod session;
+mod traffic;
+
+pub use crew::Crew;
+use listening::Listener;
+
+/// Owners with this bit are listeners; the others are peers.
+const LISTENER: u32 = 1 << 31;
+/// Completions handled before the vector that holds them may need memory.
+const COMPLETIONS: usize = 1024;
+
+/// What a notice about a pipe reaches.
+#[derive(Clone, Copy)]
+enum Reached {
+    Peer(usize),
+    FanOut(PortId),
+}
+
+/// A socket as this worker knows it.
+struct Port {
+    options: PortOptions,
+    fan_out: Option<FanOut>,
+    peers: usize,
+    listeners: usize,
+    /// The socket is closed: what is queued is sent until then.
+    closing: Option<Option<Instant>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Timer {
+    /// A peer's stage has lasted long enough. Void once the generation has changed.
+    Stage(usize, u64),
+    /// A closing pipe's linger time is over. Void once another peer has the key.
+    HangUp(usize, PipeId),
+    /// Accept again, after descriptors had run out.
+    Accept(usize),
+}
+
+/// See the [module](self).
+pub struct Worker {
+    index: usize,
+    crew: Arc<Crew>,
+    mailbox: Arc<Mailbox>,
+    reactor: Reactor,
+    ports: HashMap<PortId, Port, FxBuildHasher>,
+    peers: Slab<Peer>,
+    listeners: Slab<Listener>,
+    reached: HashMap<PipeId, Reached, FxBuildHasher>,
+    timers: Timers<Timer>,
+    generations: u64,
+    /// Peers whose next send may be started.
+    due: Vec<usize>,
+    /// Publishers whose log has more to be walked.
+    walks: Vec<PortId>,
+    /// Kept for their memory: connections that a walk has given something; what was posted, what
+    /// completed, what came in.
+    touched: Vec<usize>,
+    notices: Vec<Notice>,
+    completions: Vec<Completion>,
+    incoming: Vec<Incoming>,
+    is_stopped: bool,
+}
+
+impl Worker {
+    /// A worker for the calling thread, the `index`th of its crew.
+    ///
+    /// # Errors
+    /// What stands in the way of a ring: [`Error::Engine`].
+    pub fn new(crew: Arc<Crew>, index: usize) -> Result<Self, Error> {
+        let reactor = Reactor::new(&Config::default())?;
+        let mailbox = crew.mailbox(index).clone();
+        mailbox.wake().connect(reactor.waker());
+        Ok(Self {
+            index,
+            crew,
+            mailbox,
+            reactor,
+            ports: HashMap::default(),
+            peers: Slab::new(),
+            listeners: Slab::new(),
+            reached: HashMap::default(),
+            timers: Timers::default(),
+            generations: 0,
+            due: Vec::new(),
+            walks: Vec::new(),
+            touched: Vec::new(),
+            notices: Vec::new(),
+            completions: Vec::with_capacity(COMPLETIONS),
+            incoming: Vec::new(),
+            is_stopped: false,
+        })
+    }
+
+    /// What the kernel offered when the ring was opened.
+    #[must_use]
+    pub fn features(&self) -> Features {
+        self.reactor.features()
+    }
+
+    /// A descriptor that can be polled for something to do.
+    #[must_use]
+    pub fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.reactor.as_fd()
+    }
+
+    /// When the next turn is due although nothing has happened.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.timers.next_deadline()
+    }
+
+    /// Whether a [`Notice::Stop`] was read and no socket is left.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.is_stopped && self.ports.is_empty()
+    }
+
+    /// Does what is to do and waits for more, as long as `wait` says and no longer than until the
+    /// next timer.
+    ///
+    /// # Errors
+    /// [`zring_engine::Error::Interrupted`] if a signal ended the wait: nothing is lost. Any other
+    /// is the end of this worker.
+    pub fn turn(&mut self, wait: Wait) -> Result<(), Error> {
+        self.read_notices();
+        self.walk();
+        self.start_sends();
+        let wait = self.limit_wait(wait);
+        let mut completions = std::mem::take(&mut self.completions);
+        let turned = self.reactor.turn(wait, &mut completions);
+        self.mailbox.unpark();
+        for completion in completions.drain(..) {
+            self.complete(completion);
+        }
+        self.completions = completions;
+        self.run_timers();
+        Ok(turned?)
+    }
+
+    /// As [`turn`](Self::turn) without a wait, until nothing is left to be sent that the kernel
+    /// would take.
+    ///
+    /// # Errors
+    /// As `turn`.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        self.turn(Wait::No)?;
+        while self.has_work() {
+            self.turn(Wait::No)?;
+        }
+        Ok(())
+    }
+
+    fn has_work(&self) -> bool {
+        !self.due.is_empty() || !self.walks.is_empty() || self.mailbox.has_pending()
+    }
+
+    /// No wait while there is work; otherwise none beyond the next timer, and parked.
+    fn limit_wait(&self, wait: Wait) -> Wait {
+        if matches!(wait, Wait::No) || self.has_work() || !self.mailbox.park() {
+            return Wait::No;
+        }
+        let Some(next) = self.timers.next_deadline() else { return wait };
+        let sooner = |until: Option<Instant>| Some(until.map_or(next, |until| until.min(next)));
+        match wait {
+            Wait::No => Wait::No,
+            Wait::Until(until) => Wait::Until(sooner(until)),
+            Wait::Spin(until) => Wait::Spin(sooner(until)),
+            Wait::SpinThenBlock { spin, until } => {
+                Wait::SpinThenBlock { spin, until: sooner(until) }
+            }
+        }
+    }
+
+    fn read_notices(&mut self) {
+        if !self.mailbox.has_pending() {
+            return;
+        }
+        let mut notices = std::mem::take(&mut self.notices);
+        self.mailbox.take_into(&mut notices);
+        for notice in notices.drain(..) {
+            self.handle_notice(notice);
+        }
+        self.notices = notices;
+    }
+
+    fn handle_notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Readable(pipe) => self.handle_readable(pipe),
+            Notice::Writable(pipe) => self.handle_writable_pipe(pipe),
+            Notice::Open(open) => self.open_port(*open),
+            Notice::Listen { port, listener, fd, endpoint } => {
+                self.listen(Listener::new(port, listener, fd, endpoint));
+            }
+            Notice::Adopt { port, listener, fd, endpoint } => {
+                self.adopt(port, listener, fd, endpoint);
+            }
+            Notice::Dial(dial) => self.dial(*dial),
+            Notice::Unlisten(listener, deadline) => self.unlisten(listener, deadline),
+            Notice::HangUp(pipe, deadline) => {
+                if let Some(&Reached::Peer(key)) = self.reached.get(&pipe) {
+                    self.hang_up(key, deadline);
+                }
+            }
+            Notice::Close(port, deadline) => self.close_port(port, deadline),
+            Notice::Stop => self.is_stopped = true,
+        }
+    }
+
+    fn open_port(&mut self, open: OpenPort) {
+        let OpenPort { port, options, feed } = open;
+        let fan_out = feed.map(|feed| {
+            self.reached.insert(feed.id, Reached::FanOut(port));
+            FanOut::new(feed, options.joint.inbox.clone())
+        });
+        let known = Port { options, fan_out, peers: 0, listeners: 0, closing: None };
+        self.ports.insert(port, known);
+    }
+
+    fn handle_readable(&mut self, pipe: PipeId) {
+        match self.reached.get(&pipe) {
+            Some(&Reached::Peer(key)) => self.make_due(key),
+            Some(&Reached::FanOut(port)) => self.walks.push(port),
+            None => {}
+        }
+    }
+
+    fn walk(&mut self) {
+        for _ in 0..self.walks.len() {
+            let id = self.walks.swap_remove(0);
+            let Some(port) = self.ports.get_mut(&id) else { continue };
+            let Some(fan_out) = &mut port.fan_out else { continue };
+            let mut touched = std::mem::take(&mut self.touched);
+            let has_more = fan_out.walk(&mut touched);
+            for key in touched.drain(..) {
+                self.make_due(key);
+            }
+            self.touched = touched;
+            if has_more {
+                self.walks.push(id);
+            } else {
+                self.check_closing(id);
+            }
+        }
+    }
+
+    fn complete(&mut self, completion: Completion) {
+        let Completion { owner, outcome, .. } = completion;
+        if owner & LISTENER != 0 {
+            return self.complete_accept((owner & !LISTENER) as usize, outcome);
+        }
+        let key = owner as usize;
+        if !matches!(outcome, Outcome::Received(_)) {
+            self.peers[key].operations -= 1;
+        }
+        match outcome {
+            Outcome::Received(slice) => self.handle_received(key, slice),
+            Outcome::Sent(result) => self.handle_sent(key, result),
+            Outcome::ReceiveEnded(result) => self.handle_receive_ended(key, result),
+            Outcome::Writable(result) => self.handle_writable(key, result),
+            Outcome::Connected(result) => self.handle_connected(key, result),
+            Outcome::Accepted(_) | Outcome::AcceptEnded(_) => {
+                unreachable!("only listeners accept")
+            }
+        }
+        self.bury_if_over(key);
+    }
+
+    fn run_timers(&mut self) {
+        if self.timers.next_deadline().is_none() {
+            return;
+        }
+        let now = Instant::now();
+        while let Some(timer) = self.timers.poll_expired(now) {
+            match timer {
+                Timer::Stage(key, generation) => self.end_stage(key, generation),
+                Timer::HangUp(key, pipe) => self.end_linger(key, pipe),
+                Timer::Accept(key) => self.accept_again(key),
+            }
+        }
+    }
+
+    /// Sets a timer for the stage that a peer enters now.
+    fn time_stage(&mut self, key: usize, after: Duration) {
+        self.generations += 1;
+        self.peers[key].generation = self.generations;
+        self.timers.insert(Instant::now() + after, Timer::Stage(key, self.generations));
+    }
+
+    /// Timers of the stage before are void.
+    fn untime_stage(&mut self, key: usize) {
+        self.generations += 1;
+        self.peers[key].generation = self.generations;
+    }
+}
+
+impl Drop for Worker {
+    /// Whoever still waits on one of its sockets is told.
+    fn drop(&mut self) {
+        for port in self.ports.values() {
+            port.options.joint.inbox.post(Event::Failed);
+        }
+    }
+}

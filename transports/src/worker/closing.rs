@@ -1,0 +1,205 @@
+//! Closing: the end of connections, pipes and ports.
+//!
+//! A pipe that hangs up sends what it has, until its deadline. Then the connection is shut down for
+//! writing and read to its end, because closing with unread bytes would reset it and destroy what
+//! the peer has not read. A descriptor is closed after the last completion on it.
+
+use std::time::{Duration, Instant};
+
+use rustix::net::{Shutdown, shutdown};
+
+use super::{Reached, Timer, Worker};
+use crate::notice::{Event, PortId};
+use crate::peer::{After, Origin, Peer, Stage};
+use crate::pipe::PipeId;
+
+/// How long a peer may take to close after we have shut down for writing.
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+
+impl Worker {
+    /// The connection is over. Its operations are ended, and with the last of them it is buried.
+    pub(super) fn lose(&mut self, key: usize, after: After) {
+        let peer = &mut self.peers[key];
+        if peer.is_ending() {
+            return;
+        }
+        let stays = after == After::Redial && stays(peer, self.ports.get(&peer.port));
+        let after = if stays { After::Redial } else { After::Remove };
+        peer.stage = Stage::Ending(after);
+        (peer.receiving, peer.ending) = (None, None);
+        peer.greeting.clear();
+        if let Some(wire) = &mut peer.wire {
+            wire.writer.rollback();
+        }
+        if let Some(fd) = &peer.fd {
+            // Ends receives and polls; a connection that is already gone needs no more.
+            let _result = shutdown(fd, Shutdown::Both);
+        }
+        if let Some(token) = peer.receive {
+            self.reactor.cancel(token);
+        }
+        self.untime_stage(key);
+        let skipped = self.sending(key).handle_loss();
+        self.set_member_connected(key, false);
+        self.count_sent(key, skipped, 0);
+        if after == After::Remove {
+            self.detach(key);
+        }
+        self.bury_if_over(key);
+    }
+
+    /// Nothing more goes through this pipe.
+    fn detach(&mut self, key: usize) {
+        let peer = &mut self.peers[key];
+        let member = peer.member.take();
+        let wire = peer.wire.take();
+        let fan_out = self.ports.get_mut(&peer.port).and_then(|port| port.fan_out.as_mut());
+        if let (Some(member), Some(fan_out)) = (member, fan_out) {
+            fan_out.leave(member);
+        }
+        if let Some(wire) = wire {
+            self.reached.remove(&wire.id);
+            wire.inbox.post(Event::Detached(wire.id));
+        }
+    }
+
+    /// Closes the descriptor of a connection that is over, once nothing is under way on it.
+    pub(super) fn bury_if_over(&mut self, key: usize) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let Stage::Ending(after) = peer.stage else { return };
+        if peer.operations > 0 {
+            return;
+        }
+        peer.fd = None;
+        peer.greeting = crate::sending::Sending::default();
+        match after {
+            After::Redial => self.wait_to_redial(key),
+            After::Remove => self.remove(key),
+        }
+    }
+
+    fn remove(&mut self, key: usize) {
+        let peer = self.peers.remove(key);
+        self.crew.remove_load(self.index);
+        if let Some(port) = self.ports.get_mut(&peer.port) {
+            port.peers -= 1;
+            self.check_closing(peer.port);
+        }
+    }
+
+    /// The socket gives a pipe up: what is queued goes out until the deadline.
+    pub(super) fn hang_up(&mut self, key: usize, deadline: Option<Instant>) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        if peer.hang_up.is_some() || peer.is_ending() {
+            peer.hang_up = Some(deadline);
+            return self.forget_redial(key);
+        }
+        peer.hang_up = Some(deadline);
+        let Some(wire) = &peer.wire else { return self.lose(key, After::Remove) };
+        wire.inbox.post(Event::Detached(wire.id));
+        if let Some(deadline) = deadline {
+            self.timers.insert(deadline, Timer::HangUp(key, wire.id));
+        }
+        self.make_due(key);
+        self.check_hang_up(key);
+    }
+
+    /// A connection that is over and was to be dialed again is not.
+    fn forget_redial(&mut self, key: usize) {
+        let peer = &mut self.peers[key];
+        if let Stage::Ending(After::Redial) = peer.stage {
+            peer.stage = Stage::Ending(After::Remove);
+            self.detach(key);
+        }
+    }
+
+    /// Ends a pipe that hangs up if there is nothing more to send.
+    pub(super) fn check_hang_up(&mut self, key: usize) {
+        let Some(deadline) = self.peers[key].hang_up else { return };
+        let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now());
+        let is_sent = self.is_sent(key);
+        let peer = &mut self.peers[key];
+        match peer.stage {
+            Stage::Ending(_) | Stage::Draining => {}
+            Stage::Waiting if is_late || is_sent => self.drop_unconnected(key),
+            _ if is_late => self.lose(key, After::Remove),
+            Stage::Traffic if is_sent => self.drain(key),
+            Stage::Connecting | Stage::Handshake(_) if is_sent => self.lose(key, After::Remove),
+            _ => {}
+        }
+    }
+
+    fn drop_unconnected(&mut self, key: usize) {
+        self.peers[key].stage = Stage::Ending(After::Remove);
+        self.detach(key);
+        self.remove(key);
+    }
+
+    fn is_sent(&mut self, key: usize) -> bool {
+        let port = self.peers[key].port;
+        let is_walked = self.ports.get_mut(&port).is_none_or(|port| {
+            port.fan_out.as_mut().is_none_or(|fan_out| fan_out.is_walked())
+        });
+        let is_empty = self.sending(key).is_empty();
+        let wire = self.peers[key].wire.as_mut();
+        let log = wire.and_then(|wire| wire.reader.as_mut());
+        is_walked && is_empty && log.is_none_or(|log| log.is_empty())
+    }
+
+    fn drain(&mut self, key: usize) {
+        let peer = &mut self.peers[key];
+        peer.stage = Stage::Draining;
+        peer.receiving = None;
+        if let Some(fd) = &peer.fd {
+            // A connection that is already gone ends with its receive.
+            let _result = shutdown(fd, Shutdown::Write);
+        }
+        self.time_stage(key, DRAIN_TIME);
+        self.arm_receive(key);
+    }
+
+    /// A pipe's linger time is over.
+    pub(super) fn end_linger(&mut self, key: usize, pipe: PipeId) {
+        if let Some(&Reached::Peer(known)) = self.reached.get(&pipe)
+            && known == key
+        {
+            self.check_hang_up(key);
+        }
+    }
+
+    /// The socket is closed: all of it goes once it is sent, at the deadline at the latest.
+    pub(super) fn close_port(&mut self, id: PortId, deadline: Option<Instant>) {
+        let Some(port) = self.ports.get_mut(&id) else { return };
+        port.closing = Some(deadline);
+        let has_feed = port.fan_out.is_some();
+        self.stop_listeners_of(id);
+        if has_feed {
+            self.walks.push(id);
+        }
+        let belongs = |(key, peer): (usize, &Peer)| (peer.port == id).then_some(key);
+        let keys: Vec<usize> = self.peers.iter().filter_map(belongs).collect();
+        for key in keys {
+            self.hang_up(key, deadline);
+        }
+        self.check_closing(id);
+    }
+
+    /// Forgets a closed port once nothing is left of it.
+    pub(super) fn check_closing(&mut self, id: PortId) {
+        let Some(port) = self.ports.get_mut(&id) else { return };
+        if port.closing.is_none() || port.peers > 0 || port.listeners > 0 {
+            return;
+        }
+        if let Some(fan_out) = &port.fan_out {
+            self.reached.remove(&fan_out.feed_id());
+        }
+        let port = self.ports.remove(&id).expect("it was there");
+        port.options.joint.inbox.post(Event::Closed);
+    }
+}
+
+/// Whether a peer whose connection broke is to be dialed again.
+fn stays(peer: &Peer, port: Option<&super::Port>) -> bool {
+    let reconnects = port.is_some_and(|port| port.options.reconnect_interval.is_some());
+    matches!(peer.origin, Origin::Dialed(_)) && reconnects
+}

@@ -1,0 +1,65 @@
+//! The crew: all workers of one context, as sockets and workers reach them.
+//!
+//! Deliberately absent: rebalancing. A connection stays with the worker that was least loaded when
+//! it came (libzmq's `choose_io_thread`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::notice::{Doorbell, Mailbox};
+
+struct Post {
+    mailbox: Arc<Mailbox>,
+    /// Connections and listeners.
+    load: AtomicUsize,
+}
+
+/// See the [module](self).
+pub struct Crew {
+    posts: Vec<Post>,
+}
+
+impl Crew {
+    /// A crew of `count` workers, none of which runs yet.
+    #[must_use]
+    pub fn new(count: usize) -> Arc<Self> {
+        let post = |_| Post {
+            mailbox: Arc::new(Mailbox::new(Doorbell::default())),
+            load: AtomicUsize::new(0),
+        };
+        Arc::new(Self { posts: (0..count).map(post).collect() })
+    }
+
+    /// How many workers there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.posts.len()
+    }
+
+    /// Whether there is no worker.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.posts.is_empty()
+    }
+
+    /// Where notices for one worker go.
+    #[must_use]
+    pub fn mailbox(&self, index: usize) -> &Arc<Mailbox> {
+        &self.posts[index].mailbox
+    }
+
+    /// The worker with the fewest descriptors.
+    #[must_use]
+    pub fn least_loaded(&self) -> usize {
+        let load = |index: &usize| self.posts[*index].load.load(Ordering::Relaxed);
+        (0..self.posts.len()).min_by_key(load).unwrap_or(0)
+    }
+
+    pub(crate) fn add_load(&self, index: usize) {
+        self.posts[index].load.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn remove_load(&self, index: usize) {
+        self.posts[index].load.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,108 @@
+//! Dialing: connecting an endpoint, and connecting it again.
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use zring_engine::Errno;
+
+use super::{Reached, Worker};
+use crate::notice::Dial;
+use crate::peer::{After, Dialer, Origin, Peer, Stage};
+
+/// The shortest pause between two attempts, where the options would allow none.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
+
+impl Worker {
+    pub(super) fn dial(&mut self, dial: Dial) {
+        let Dial { port: id, wire, target } = dial;
+        let Some(port) = self.ports.get_mut(&id) else { return };
+        port.peers += 1;
+        self.crew.add_load(self.index);
+        let pipe = wire.id;
+        let dialer = Dialer { target, pause: None, was_connected: false };
+        let mut peer = Peer::new(id, Origin::Dialed(dialer));
+        let counters = wire.counters.clone();
+        peer.wire = Some(wire);
+        let key = self.peers.insert(peer);
+        self.reached.insert(pipe, Reached::Peer(key));
+        self.join_fan_out(key, counters);
+        self.connect(key);
+    }
+
+    /// Opens a descriptor and starts to connect it.
+    pub(super) fn connect(&mut self, key: usize) {
+        let peer = &mut self.peers[key];
+        let Some(port) = self.ports.get(&peer.port) else { return };
+        let Origin::Dialed(dialer) = &peer.origin else {
+            unreachable!("only dialed peers connect")
+        };
+        match dialer.target.open(&port.options.tuning) {
+            Ok((fd, addr)) => {
+                self.reactor.connect(key as u32, fd.as_fd(), addr);
+                peer.fd = Some(fd);
+                peer.operations += 1;
+                peer.stage = Stage::Connecting;
+                self.untime_stage(key);
+            }
+            // No descriptor left, or no route at the moment: try again.
+            Err(_) => self.wait_to_redial(key),
+        }
+    }
+
+    pub(super) fn handle_connected(&mut self, key: usize, result: Result<(), Errno>) {
+        if self.peers[key].is_ending() {
+            return;
+        }
+        match result {
+            Ok(()) => self.start_handshake(key),
+            Err(_) => self.lose(key, After::Redial),
+        }
+    }
+
+    /// Sets the timer that dials again.
+    pub(super) fn wait_to_redial(&mut self, key: usize) {
+        let peer = &mut self.peers[key];
+        peer.stage = Stage::Waiting;
+        let Some(port) = self.ports.get(&peer.port) else { return };
+        let options = &port.options;
+        let Origin::Dialed(dialer) = &mut peer.origin else {
+            unreachable!("only dialed peers connect")
+        };
+        let interval = options.reconnect_interval.unwrap_or_default();
+        let pause = next_pause(interval, options.reconnect_interval_max, dialer.pause);
+        dialer.pause = Some(pause);
+        let jitter = match options.reconnect_interval_max {
+            None => interval.mul_f64(fastrand::f64()),
+            Some(_) => Duration::ZERO,
+        };
+        self.time_stage(key, (pause + jitter).max(PAUSE_MIN));
+        self.check_hang_up(key);
+    }
+}
+
+/// The pause after one of `last`: doubled up to the maximum, if there is one (libzmq's
+/// `stream_connecter_base.cpp`; a maximum below the interval is taken at its word).
+fn next_pause(interval: Duration, max: Option<Duration>, last: Option<Duration>) -> Duration {
+    let Some(max) = max else { return interval };
+    last.map_or(interval, |last| last.saturating_mul(2)).min(max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_their_maximum_and_only_with_one() {
+        let ms = Duration::from_millis;
+        for (interval, max, last, next) in [
+            (100, None, None, 100),
+            (100, None, Some(100), 100),
+            (100, Some(350), None, 100),
+            (100, Some(350), Some(100), 200),
+            (100, Some(350), Some(200), 350),
+            (100, Some(50), None, 50),
+        ] {
+            assert_eq!(next_pause(ms(interval), max.map(ms), last.map(ms)), ms(next));
+        }
+    }
+}

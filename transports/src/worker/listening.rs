@@ -1,0 +1,150 @@
+//! Listening: accepting connections, and stopping to.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use zring_engine::{Outcome, Token};
+
+use super::{LISTENER, Timer, Worker};
+use crate::endpoint;
+use crate::notice::{Event, ListenerId, Notice, PortId};
+use crate::peer::{Origin, Peer};
+
+/// Pause before accepting again when descriptors or memory have run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// One listening descriptor.
+pub(super) struct Listener {
+    port: PortId,
+    id: ListenerId,
+    fd: OwnedFd,
+    endpoint: Arc<str>,
+    accept: Option<Token>,
+    is_closing: bool,
+}
+
+impl Listener {
+    pub(super) fn new(port: PortId, id: ListenerId, fd: OwnedFd, endpoint: Arc<str>) -> Self {
+        Self { port, id, fd, endpoint, accept: None, is_closing: false }
+    }
+}
+
+impl Worker {
+    pub(super) fn listen(&mut self, listener: Listener) {
+        let Some(port) = self.ports.get_mut(&listener.port) else { return };
+        port.listeners += 1;
+        self.crew.add_load(self.index);
+        let key = self.listeners.insert(listener);
+        self.accept_again(key);
+    }
+
+    /// Arms the accept, unless the listener is closing or gone.
+    pub(super) fn accept_again(&mut self, key: usize) {
+        let Some(listener) = self.listeners.get_mut(key) else { return };
+        if listener.accept.is_none() && !listener.is_closing {
+            let owner = key as u32 | LISTENER;
+            listener.accept = Some(self.reactor.accept(owner, listener.fd.as_fd()));
+        }
+    }
+
+    pub(super) fn complete_accept(&mut self, key: usize, outcome: Outcome) {
+        match outcome {
+            Outcome::Accepted(fd) => {
+                let listener = &self.listeners[key];
+                if !listener.is_closing {
+                    let (port, id) = (listener.port, listener.id);
+                    let endpoint = listener.endpoint.clone();
+                    self.place(port, id, fd, endpoint);
+                }
+            }
+            Outcome::AcceptEnded(_) => {
+                let listener = &mut self.listeners[key];
+                listener.accept = None;
+                if listener.is_closing {
+                    self.close_listener(key);
+                } else {
+                    self.timers.insert(Instant::now() + ACCEPT_PAUSE, Timer::Accept(key));
+                }
+            }
+            _ => unreachable!("a listener only accepts"),
+        }
+    }
+
+    /// Gives a connection to the worker with the fewest.
+    fn place(&mut self, port: PortId, listener: ListenerId, fd: OwnedFd, endpoint: Arc<str>) {
+        let index = self.crew.least_loaded();
+        if index == self.index {
+            self.adopt(port, listener, fd, endpoint);
+        } else {
+            self.crew.mailbox(index).post(Notice::Adopt { port, listener, fd, endpoint });
+        }
+    }
+
+    /// Starts the handshake on an accepted connection.
+    pub(super) fn adopt(
+        &mut self,
+        id: PortId,
+        listener: ListenerId,
+        fd: OwnedFd,
+        endpoint: Arc<str>,
+    ) {
+        let Some(port) = self.ports.get_mut(&id) else { return };
+        if port.closing.is_some() {
+            return;
+        }
+        let is_tcp = endpoint.starts_with("tcp:");
+        if endpoint::tune_accepted(fd.as_fd(), &port.options.tuning, is_tcp).is_err() {
+            return;
+        }
+        port.peers += 1;
+        self.crew.add_load(self.index);
+        let mut peer = Peer::new(id, Origin::Accepted { listener, endpoint });
+        peer.fd = Some(fd);
+        let key = self.peers.insert(peer);
+        self.start_handshake(key);
+    }
+
+    /// Stops accepting, and hangs up on those who came through this listener.
+    pub(super) fn unlisten(&mut self, id: ListenerId, deadline: Option<Instant>) {
+        let found = self.listeners.iter().find(|(_, listener)| listener.id == id);
+        if let Some((key, _)) = found {
+            self.stop_listening(key);
+        }
+        let accepted = |(key, peer): (usize, &Peer)| peer.is_from(id).then_some(key);
+        let keys: Vec<usize> = self.peers.iter().filter_map(accepted).collect();
+        for key in keys {
+            self.hang_up(key, deadline);
+        }
+    }
+
+    pub(super) fn stop_listening(&mut self, key: usize) {
+        let listener = &mut self.listeners[key];
+        listener.is_closing = true;
+        match listener.accept {
+            Some(token) => self.reactor.cancel(token),
+            None => self.close_listener(key),
+        }
+    }
+
+    /// The last completion has come: the descriptor can go, and with it the address.
+    fn close_listener(&mut self, key: usize) {
+        let listener = self.listeners.remove(key);
+        self.crew.remove_load(self.index);
+        drop(listener.fd);
+        if let Some(port) = self.ports.get_mut(&listener.port) {
+            port.listeners -= 1;
+            port.options.joint.inbox.post(Event::Unlistened(listener.id));
+            self.check_closing(listener.port);
+        }
+    }
+
+    /// Stops every listener of a socket.
+    pub(super) fn stop_listeners_of(&mut self, port: PortId) {
+        let belongs = |(key, listener): (usize, &Listener)| (listener.port == port).then_some(key);
+        let keys: Vec<usize> = self.listeners.iter().filter_map(belongs).collect();
+        for key in keys {
+            self.stop_listening(key);
+        }
+    }
+}

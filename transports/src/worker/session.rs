@@ -1,0 +1,304 @@
+//! Sessions: from the first byte of a connection to its end.
+//!
+//! The handshake's bytes go out before anything else. Once it is done the peer gets its pipe, and
+//! its bytes become messages. How a connection ends decides what follows: a broken one is dialed
+//! again, one whose peer broke the protocol is not.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use zring_engine::Errno;
+use zring_engine::block::Slice;
+use zring_zmtp::{Handshake, Local, SocketType, command};
+
+use super::{Reached, Worker};
+use crate::notice::{Attachment, Event};
+use crate::peer::{After, Origin, Stage};
+use crate::pipe::{Control, Counters, Record};
+use crate::receiving::{Incoming, Intake, Receiving, Room};
+use crate::port::PortOptions;
+
+impl Worker {
+    pub(super) fn start_handshake(&mut self, key: usize) {
+        let peer = &mut self.peers[key];
+        let Some(port) = self.ports.get(&peer.port) else { return };
+        let options = &port.options;
+        let mut handshake = Handshake::new(Local {
+            socket_type: options.socket_type,
+            routing_id: options.routing_id.clone(),
+        });
+        while let Some(bytes) = handshake.poll_transmit() {
+            peer.greeting.push_command(|out| out.extend_from_slice(&bytes));
+        }
+        peer.stage = Stage::Handshake(Box::new(handshake));
+        let timeout = options.handshake_timeout;
+        self.untime_stage(key);
+        if let Some(timeout) = timeout {
+            self.time_stage(key, timeout);
+        }
+        self.arm_receive(key);
+        self.make_due(key);
+    }
+
+    pub(super) fn arm_receive(&mut self, key: usize) {
+        let peer = &mut self.peers[key];
+        let Some(fd) = &peer.fd else { return };
+        if peer.receive.is_none() {
+            peer.receive = Some(self.reactor.receive(key as u32, fd.as_fd()));
+            peer.operations += 1;
+            peer.is_stopping = false;
+        }
+    }
+
+    pub(super) fn handle_received(&mut self, key: usize, slice: Slice) {
+        match &mut self.peers[key].stage {
+            Stage::Handshake(_) => self.continue_handshake(key, slice),
+            Stage::Traffic => {
+                let receiving = self.peers[key].receiving.as_mut();
+                receiving.expect("traffic is received").push(slice);
+                self.take_received(key);
+            }
+            _ => {}
+        }
+    }
+
+    fn continue_handshake(&mut self, key: usize, mut slice: Slice) {
+        let peer = &mut self.peers[key];
+        let Stage::Handshake(handshake) = &mut peer.stage else {
+            unreachable!("the caller looked")
+        };
+        let taken = handshake.handle_input(&slice);
+        while let Some(bytes) = handshake.poll_transmit() {
+            peer.greeting.push_command(|out| out.extend_from_slice(&bytes));
+        }
+        let is_done = handshake.peer().is_some();
+        self.make_due(key);
+        match taken {
+            Ok(len) if is_done => {
+                slice.advance(len);
+                self.start_traffic(key, slice);
+            }
+            Ok(_) => {}
+            Err(_) => {
+                // The peer can see from our READY why this is over.
+                self.start_send(key);
+                self.lose(key, After::Remove);
+            }
+        }
+    }
+
+    fn start_traffic(&mut self, key: usize, rest: Slice) {
+        self.untime_stage(key);
+        let peer = &mut self.peers[key];
+        let stage = std::mem::replace(&mut peer.stage, Stage::Traffic);
+        let Stage::Handshake(handshake) = stage else { unreachable!("the caller looked") };
+        let theirs = handshake.into_peer().expect("the handshake is done");
+        peer.minor = theirs.minor;
+        let Some(port) = self.ports.get(&peer.port) else { return };
+        let options = &port.options;
+        let mut receiving = Receiving::new(options.frame_size_max, intake(options));
+        if !rest.is_empty() {
+            receiving.push(rest);
+        }
+        peer.receiving = Some(receiving);
+        match &mut peer.origin {
+            Origin::Accepted { listener, endpoint } => {
+                let (listener, endpoint) = (Some(*listener), endpoint.clone());
+                let fans_out = options.fans_out();
+                let (pipe, wire) = options.joint.to_worker(&self.mailbox, fans_out);
+                self.reached.insert(wire.id, Reached::Peer(key));
+                let counters = wire.counters.clone();
+                peer.wire = Some(wire);
+                let routing_id = theirs.routing_id;
+                let attachment = Attachment { pipe, routing_id, endpoint, listener };
+                options.joint.inbox.post(Event::Attached(Box::new(attachment)));
+                self.join_fan_out(key, counters);
+            }
+            Origin::Dialed(dialer) => {
+                dialer.pause = None;
+                let is_back = std::mem::replace(&mut dialer.was_connected, true);
+                let pipe = peer.wire.as_ref().expect("a dialed peer has its pipe").id;
+                options.joint.inbox.post(Event::Connected(pipe, theirs.routing_id));
+                if is_back && options.subscribes() {
+                    self.replay_subscriptions(key);
+                }
+            }
+        }
+        self.set_member_connected(key, true);
+        self.make_due(key);
+        self.take_received(key);
+    }
+
+    /// Makes a publisher's peer a member of its fan-out.
+    pub(super) fn join_fan_out(&mut self, key: usize, counters: Arc<Counters>) {
+        let peer = &mut self.peers[key];
+        let Some(port) = self.ports.get_mut(&peer.port) else { return };
+        let mark = port.options.joint.marks.send;
+        if let Some(fan_out) = &mut port.fan_out {
+            peer.member = Some(fan_out.join(key, mark, counters));
+        }
+    }
+
+    pub(super) fn set_member_connected(&mut self, key: usize, is_connected: bool) {
+        let peer = &self.peers[key];
+        let fan_out = self.ports.get_mut(&peer.port).and_then(|port| port.fan_out.as_mut());
+        if let (Some(member), Some(fan_out)) = (peer.member, fan_out) {
+            fan_out.set_connected(member, is_connected);
+        }
+    }
+
+    /// Tells a peer that came back all it was told before. What was queued for it is dropped, as
+    /// libzmq does (`session_base.cpp`, reconnect), but for subscriptions.
+    fn replay_subscriptions(&mut self, key: usize) {
+        let peer = &mut self.peers[key];
+        let wire = peer.wire.as_mut().expect("a dialed peer has its pipe");
+        let mut messages = peer.sending.clear();
+        let log = wire.reader.as_mut().expect("a subscriber writes to its pipe");
+        while let Some(run) = log.next_run() {
+            messages += u64::from(run.messages());
+            if let Some(Record::Control(control)) = run.into_record() {
+                remember(&mut peer.subscriptions, &control);
+            }
+        }
+        let minor = peer.minor;
+        for topic in &peer.subscriptions {
+            let control = Control::Subscribe(topic.clone());
+            peer.sending.push_command(|out| encode_control(minor, &control, out));
+        }
+        self.count_sent(key, messages, 0);
+    }
+
+    /// Hands up what was received, and answers what was asked.
+    pub(super) fn take_received(&mut self, key: usize) {
+        let mut incoming = std::mem::take(&mut self.incoming);
+        let peer = &mut self.peers[key];
+        let receiving = peer.receiving.as_mut().expect("traffic is received");
+        let wire = peer.wire.as_mut().expect("traffic has a pipe");
+        let result = receiving.process(wire, &mut incoming);
+        for item in incoming.drain(..) {
+            self.handle_incoming(key, item);
+        }
+        self.incoming = incoming;
+        match result {
+            Ok(Room::Left) => self.go_on_receiving(key),
+            Ok(Room::None) => self.stop_receiving(key),
+            Err(_) => self.lose(key, After::Remove),
+        }
+    }
+
+    fn handle_incoming(&mut self, key: usize, incoming: Incoming) {
+        match incoming {
+            Incoming::Ping(context) => {
+                self.sending(key).push_command(|out| command::encode_pong(&context, out));
+                self.make_due(key);
+            }
+            Incoming::Subscribe(topic) => self.subscribe(key, Control::Subscribe(topic)),
+            Incoming::Cancel(topic) => self.subscribe(key, Control::Cancel(topic)),
+        }
+    }
+
+    /// Applies a subscription to the walk first, and reports it to the socket afterwards.
+    fn subscribe(&mut self, key: usize, control: Control) {
+        let peer = &mut self.peers[key];
+        let Some(port) = self.ports.get_mut(&peer.port) else { return };
+        let (Some(member), Some(fan_out)) = (peer.member, &mut port.fan_out) else { return };
+        match &control {
+            Control::Subscribe(topic) => fan_out.subscribe(member, topic),
+            Control::Cancel(topic) => fan_out.cancel(member, topic),
+        }
+        if port.options.reports_subscriptions {
+            let wire = peer.wire.as_mut().expect("traffic has a pipe");
+            wire.writer.append_record(Record::Control(control), 0);
+            wire.writer.publish(0);
+            wire.bell.ring();
+        }
+    }
+
+    fn go_on_receiving(&mut self, key: usize) {
+        match self.peers[key].ending {
+            Some(after) => self.lose(key, after),
+            None => self.arm_receive(key),
+        }
+    }
+
+    /// The pipe is full: what comes stays in the kernel.
+    fn stop_receiving(&mut self, key: usize) {
+        let peer = &mut self.peers[key];
+        if let Some(token) = peer.receive
+            && !peer.is_stopping
+        {
+            peer.is_stopping = true;
+            self.reactor.cancel(token);
+        }
+    }
+
+    /// The socket has read from its pipe, which was full.
+    pub(super) fn handle_writable_pipe(&mut self, pipe: crate::pipe::PipeId) {
+        let Some(&Reached::Peer(key)) = self.reached.get(&pipe) else { return };
+        let peer = &self.peers[key];
+        let has_backlog = peer.receiving.as_ref().is_some_and(Receiving::has_backlog);
+        if peer.is_in_traffic() && has_backlog {
+            self.take_received(key);
+        }
+    }
+
+    pub(super) fn handle_receive_ended(&mut self, key: usize, result: Result<(), Errno>) {
+        let peer = &mut self.peers[key];
+        peer.receive = None;
+        let was_stopped = std::mem::take(&mut peer.is_stopping);
+        if peer.is_ending() {
+            return;
+        }
+        let has_backlog = peer.receiving.as_ref().is_some_and(Receiving::has_backlog);
+        if was_stopped && result.is_ok() {
+            if !has_backlog {
+                self.arm_receive(key);
+            }
+            return;
+        }
+        if peer.is_in_traffic() && has_backlog {
+            peer.ending = Some(After::Redial);
+        } else {
+            self.lose(key, After::Redial);
+        }
+    }
+}
+
+impl Worker {
+    /// What a peer has to send: its own, or its share of a fan-out.
+    pub(super) fn sending(&mut self, key: usize) -> &mut crate::sending::Sending {
+        let peer = &mut self.peers[key];
+        let fan_out = self.ports.get_mut(&peer.port).and_then(|port| port.fan_out.as_mut());
+        match (peer.member, fan_out) {
+            (Some(member), Some(fan_out)) => fan_out.sending(member),
+            _ => &mut peer.sending,
+        }
+    }
+}
+
+fn intake(options: &PortOptions) -> Intake {
+    match options.socket_type {
+        SocketType::Pub => Intake::Subscriptions,
+        SocketType::XPub => Intake::SubscriptionsAndMessages,
+        SocketType::Push => Intake::Nothing,
+        _ => Intake::Messages,
+    }
+}
+
+/// Keeps in mind what a subscriber's peer was told.
+pub(super) fn remember(known: &mut std::collections::BTreeSet<bytes::Bytes>, control: &Control) {
+    match control {
+        Control::Subscribe(topic) => known.insert(topic.clone()),
+        Control::Cancel(topic) => known.remove(topic),
+    };
+}
+
+/// A subscription as the peer's version of ZMTP wants it.
+pub(super) fn encode_control(minor: u8, control: &Control, out: &mut Vec<u8>) {
+    match (control, minor) {
+        (Control::Subscribe(topic), 0) => command::encode_subscribe_message(topic, out),
+        (Control::Subscribe(topic), _) => command::encode_subscribe(topic, out),
+        (Control::Cancel(topic), 0) => command::encode_cancel_message(topic, out),
+        (Control::Cancel(topic), _) => command::encode_cancel(topic, out),
+    }
+}

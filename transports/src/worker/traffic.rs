@@ -1,0 +1,159 @@
+//! Traffic: starting sends, and what follows from how they end.
+
+use std::os::fd::AsFd;
+
+use zring_engine::Errno;
+
+use super::Worker;
+use super::session::{encode_control, remember};
+use crate::notice::Event;
+use crate::peer::{After, Peer, Stage};
+
+impl Worker {
+    /// Has a send of this peer started before the next enter.
+    pub(super) fn make_due(&mut self, key: usize) {
+        let peer = &mut self.peers[key];
+        if !peer.is_due {
+            peer.is_due = true;
+            self.due.push(key);
+        }
+    }
+
+    pub(super) fn start_sends(&mut self) {
+        let mut due = std::mem::take(&mut self.due);
+        for key in due.drain(..) {
+            if let Some(peer) = self.peers.get_mut(key) {
+                peer.is_due = false;
+                self.start_send(key);
+            }
+        }
+        // Nothing became due meanwhile that was not already handled.
+        due.append(&mut self.due);
+        self.due = due;
+    }
+
+    /// Starts a send if the connection can take one and there is something.
+    pub(super) fn start_send(&mut self, key: usize) {
+        let peer = &mut self.peers[key];
+        let owner = key as u32;
+        if peer.is_in_traffic() {
+            fill(peer);
+        }
+        let Some(fd) = &peer.fd else { return };
+        if peer.greeting.is_in_flight() || !peer.greeting.is_empty() {
+            peer.operations += u32::from(peer.greeting.start(&mut self.reactor, owner, fd.as_fd()));
+            return;
+        }
+        if !peer.is_in_traffic() {
+            return;
+        }
+        let fan_out = self.ports.get_mut(&peer.port).and_then(|port| port.fan_out.as_mut());
+        let sending = match (peer.member, fan_out) {
+            (Some(member), Some(fan_out)) => fan_out.sending(member),
+            _ => &mut peer.sending,
+        };
+        peer.operations += u32::from(sending.start(&mut self.reactor, owner, fd.as_fd()));
+        let skipped = std::mem::take(&mut peer.skipped);
+        if skipped > 0 {
+            self.count_sent(key, skipped, 0);
+        }
+        if self.peers[key].hang_up.is_some() {
+            self.check_hang_up(key);
+        }
+    }
+
+    pub(super) fn handle_sent(&mut self, key: usize, result: Result<usize, Errno>) {
+        let bytes = result.unwrap_or(0) as u64;
+        let peer = &mut self.peers[key];
+        let is_greeting = peer.greeting.is_in_flight();
+        let sending = if is_greeting { &mut peer.greeting } else { self.sending(key) };
+        let outcome = sending.handle_sent(result);
+        let is_blocked = sending.is_blocked();
+        match outcome {
+            Ok(messages) if !is_greeting => self.count_sent(key, messages, bytes),
+            // The receive tells how the connection ended, behind all that still comes.
+            Ok(_) | Err(_) => {}
+        }
+        if self.peers[key].is_ending() || outcome.is_err() {
+            return;
+        }
+        if is_blocked {
+            self.await_writable(key);
+        } else {
+            self.make_due(key);
+        }
+    }
+
+    fn await_writable(&mut self, key: usize) {
+        let peer = &mut self.peers[key];
+        if let Some(fd) = &peer.fd {
+            self.reactor.poll_writable(key as u32, fd.as_fd());
+            peer.operations += 1;
+        }
+    }
+
+    pub(super) fn handle_writable(&mut self, key: usize, _result: Result<(), Errno>) {
+        // Whether it can be written to or has failed, the next send tells.
+        let peer = &mut self.peers[key];
+        if peer.is_ending() {
+            return;
+        }
+        if peer.greeting.is_blocked() {
+            peer.greeting.handle_writable();
+        } else {
+            self.sending(key).handle_writable();
+        }
+        self.make_due(key);
+    }
+
+    /// Counts messages that the kernel took, or that are lost, and tells who waits for it.
+    pub(super) fn count_sent(&mut self, key: usize, messages: u64, bytes: u64) {
+        let peer = &mut self.peers[key];
+        if let Some(member) = peer.member {
+            let fan_out = self.ports.get_mut(&peer.port).and_then(|port| port.fan_out.as_mut());
+            if let Some(fan_out) = fan_out {
+                fan_out.count_sent(member, messages, bytes);
+            }
+            return;
+        }
+        let Some(wire) = &mut peer.wire else { return };
+        if wire.consumption.take(messages) {
+            wire.inbox.post(Event::Writable(wire.id));
+        }
+        let relaxed = std::sync::atomic::Ordering::Relaxed;
+        wire.counters.sent.store(wire.consumption.taken(), relaxed);
+        wire.counters.bytes.fetch_add(bytes, relaxed);
+    }
+
+    /// The stage has lasted as long as it may.
+    pub(super) fn end_stage(&mut self, key: usize, generation: u64) {
+        let Some(peer) = self.peers.get(key) else { return };
+        if peer.generation != generation {
+            return;
+        }
+        match peer.stage {
+            Stage::Waiting => self.connect(key),
+            Stage::Connecting | Stage::Handshake(_) => self.lose(key, After::Redial),
+            Stage::Draining => self.lose(key, After::Remove),
+            Stage::Traffic | Stage::Ending(_) => {}
+        }
+    }
+}
+
+/// Takes what one send can carry from the pipe's log.
+fn fill(peer: &mut Peer) {
+    let Some(wire) = &mut peer.wire else { return };
+    let Some(log) = &mut wire.reader else { return };
+    let minor = peer.minor;
+    let subscriptions = &mut peer.subscriptions;
+    let mut control = |control, out: &mut Vec<u8>| {
+        remember(subscriptions, &control);
+        encode_control(minor, &control, out);
+    };
+    peer.skipped += peer.sending.fill(log, &mut control);
+    if peer.sending.is_empty() {
+        // Lowered before the last look, so that what comes after it is told.
+        wire.scheduled.lower();
+        peer.skipped += peer.sending.fill(log, &mut control);
+    }
+}
