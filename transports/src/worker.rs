@@ -144,16 +144,17 @@ impl Worker {
     }
 
     /// Does what is to do and waits for more, as long as `wait` says and no longer than until the
-    /// next timer.
+    /// next timer; not at all if `is_served` answers, once notices are read, that what the caller
+    /// waits for has come.
     ///
     /// # Errors
     /// [`zring_engine::Error::Interrupted`] if a signal ended the wait: nothing is lost. Any other
     /// is the end of this worker.
-    pub fn turn(&mut self, wait: Wait) -> Result<(), Error> {
+    pub fn turn(&mut self, wait: Wait, is_served: impl FnOnce() -> bool) -> Result<(), Error> {
         self.read_notices();
         self.walk();
         self.start_sends();
-        let wait = self.limit_wait(wait);
+        let wait = if is_served() { Wait::No } else { self.limit_wait(wait) };
         let mut completions = std::mem::take(&mut self.completions);
         let turned = self.reactor.turn(wait, &mut completions);
         self.mailbox.unpark();
@@ -171,9 +172,9 @@ impl Worker {
     /// # Errors
     /// As `turn`.
     pub fn flush(&mut self) -> Result<(), Error> {
-        self.turn(Wait::No)?;
+        self.turn(Wait::No, || true)?;
         while self.has_work() {
-            self.turn(Wait::No)?;
+            self.turn(Wait::No, || true)?;
         }
         Ok(())
     }

@@ -82,7 +82,7 @@ impl LocalContext {
     /// [`Error::Interrupted`] if a signal was handled meanwhile.
     pub fn turn(&self, timeout: Option<Duration>) -> Result<(), Error> {
         let until = timeout.map(|timeout| Instant::now() + timeout);
-        self.driver.shared.turn(self.driver.shared.wait.until(until))
+        self.driver.shared.turn(self.driver.shared.wait.until(until), &[])
     }
 
     /// Lets everything leave that the kernel takes now.
@@ -142,10 +142,11 @@ struct Shared {
 }
 
 impl Shared {
-    fn turn(&self, wait: zring_engine::Wait) -> Result<(), Error> {
+    fn turn(&self, wait: zring_engine::Wait, inboxes: &[Arc<SocketInbox>]) -> Result<(), Error> {
         self.gathered.set(0);
+        let is_served = || inboxes.iter().any(|inbox| inbox.has_pending());
         match &mut *self.worker.borrow_mut() {
-            Some(worker) => Ok(worker.turn(wait)?),
+            Some(worker) => Ok(worker.turn(wait, is_served)?),
             None => Ok(()),
         }
     }
@@ -210,7 +211,7 @@ impl Drive for Caller {
     }
 
     fn poke(&self) -> Result<(), Error> {
-        self.shared.turn(zring_engine::Wait::No)
+        self.shared.turn(zring_engine::Wait::No, &[])
     }
 
     fn flush(&self) -> Result<(), Error> {
@@ -232,14 +233,15 @@ impl Drive for Caller {
             std::thread::sleep(left);
             return Ok(false);
         }
-        self.shared.turn(self.shared.wait.until(deadline))?;
+        self.shared.turn(self.shared.wait.until(deadline), inboxes)?;
         Ok(deadline.is_none_or(|deadline| Instant::now() < deadline))
     }
 
     fn finish(&self, inbox: &Arc<SocketInbox>) {
         let mut events = Vec::new();
         while !std::thread::panicking() && self.shared.worker.borrow().is_some() {
-            if self.shared.turn(zring_engine::Wait::Until(None)).is_err() {
+            let inboxes = std::slice::from_ref(inbox);
+            if self.shared.turn(zring_engine::Wait::Until(None), inboxes).is_err() {
                 return;
             }
             inbox.take_into(&mut events);

@@ -208,7 +208,7 @@ fn run(
     };
     let is_heard = told.send(Ok(())).is_ok();
     while is_heard && !worker.is_done() {
-        match worker.turn(zring_engine::Wait::Until(None)) {
+        match worker.turn(zring_engine::Wait::Until(None), || false) {
             Ok(()) | Err(zring_transports::Error::Engine(zring_engine::Error::Interrupted)) => {}
             Err(_) => break,
         }
