@@ -12,6 +12,7 @@ pub(crate) mod libzmq;
 pub(crate) mod raw;
 pub(crate) mod tokio_uring;
 mod wire;
+pub(crate) mod zring;
 
 use crate::clock;
 use crate::error::{Error, Result};
@@ -90,14 +91,14 @@ pub(crate) trait Subscribing: Incoming {
 /// Waits on many sockets.
 pub(crate) trait Polling<S> {
     /// Fills `ready` with the indexes of readable sockets; waits for the first until `due`.
-    fn wait(&mut self, sockets: &[S], ready: &mut Vec<usize>, due: u64) -> Result<()>;
+    fn wait(&mut self, sockets: &mut [S], ready: &mut Vec<usize>, due: u64) -> Result<()>;
 }
 
 /// The poller of a side that has none.
 pub(crate) struct NoPoller;
 
 impl<S> Polling<S> for NoPoller {
-    fn wait(&mut self, _: &[S], _: &mut Vec<usize>, _: u64) -> Result<()> {
+    fn wait(&mut self, _: &mut [S], _: &mut Vec<usize>, _: u64) -> Result<()> {
         Err(Error::Unsupported("this side waits on one socket at a time"))
     }
 }

@@ -94,7 +94,8 @@ pub(crate) trait Behaviour: Sized {
         Err(Refusal::State)
     }
 
-    fn receive(&mut self, _pipes: &mut Pipes) -> Result<Message, Refusal> {
+    /// Writes the next frame to `_frame`, which is left undefined if there is none.
+    fn receive(&mut self, _pipes: &mut Pipes, _frame: &mut Message) -> Result<(), Refusal> {
         Err(Refusal::State)
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rustc_hash::FxBuildHasher;
 use slab::Slab;
-use zring_transports::message::Payload;
+use zring_transports::message::{Message, Payload};
 use zring_transports::pipe::{Control, Counters, Item, PipeEnd, PipeId};
 
 /// Names a pipe within its socket.
@@ -84,8 +84,14 @@ impl Pipe {
     }
 
     #[inline]
-    pub(crate) fn read(&mut self) -> Option<Item> {
-        self.end.inbound.read()
+    pub(crate) fn read(&mut self, frame: &mut Message) -> Option<Item> {
+        self.end.inbound.read(frame)
+    }
+
+    /// Reads what is of no interest to anybody.
+    pub(crate) fn skip_all(&mut self) {
+        let mut frame = Message::new();
+        while self.read(&mut frame).is_some() {}
     }
 
     pub(crate) fn has_item(&mut self) -> bool {

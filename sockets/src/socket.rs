@@ -330,7 +330,19 @@ impl<P: Receives, D: Driver> Socket<P, D> {
     /// [`Error::Interrupted`], [`Error::Terminated`].
     #[inline]
     pub fn recv(&mut self) -> Result<Message, Error> {
-        self.receive_frame(true)
+        let mut frame = Message::new();
+        self.receive_frame(&mut frame, true)?;
+        Ok(frame)
+    }
+
+    /// As [`recv`](Self::recv), into a message that is overwritten: the least that receiving can
+    /// cost. After an error the message's content is undefined.
+    ///
+    /// # Errors
+    /// As `recv`.
+    #[inline]
+    pub fn recv_into(&mut self, frame: &mut Message) -> Result<(), Error> {
+        self.receive_frame(frame, true)
     }
 
     /// As [`recv`](Self::recv), without waiting.
@@ -339,7 +351,18 @@ impl<P: Receives, D: Driver> Socket<P, D> {
     /// [`Error::WouldBlock`] if nothing has come; otherwise as `recv`.
     #[inline]
     pub fn try_recv(&mut self) -> Result<Message, Error> {
-        self.receive_frame(false)
+        let mut frame = Message::new();
+        self.receive_frame(&mut frame, false)?;
+        Ok(frame)
+    }
+
+    /// As [`recv_into`](Self::recv_into), without waiting.
+    ///
+    /// # Errors
+    /// As [`try_recv`](Self::try_recv).
+    #[inline]
+    pub fn try_recv_into(&mut self, frame: &mut Message) -> Result<(), Error> {
+        self.receive_frame(frame, false)
     }
 
     /// Receives the frames of the next message. A message whose first frame was received already
@@ -383,18 +406,22 @@ impl<P: Receives, D: Driver> Socket<P, D> {
     }
 
     #[inline]
-    fn receive_frame(&mut self, may_wait: bool) -> Result<Message, Error> {
+    fn receive_frame(&mut self, frame: &mut Message, may_wait: bool) -> Result<(), Error> {
         self.settle()?;
-        let message = match self.pattern.receive(&mut self.pipes) {
-            Ok(message) => message,
-            Err(refusal) => self.receive_later(refusal, may_wait)?,
-        };
+        if let Err(refusal) = self.pattern.receive(&mut self.pipes, frame) {
+            self.receive_later(refusal, frame, may_wait)?;
+        }
         self.driver.received();
-        Ok(message)
+        Ok(())
     }
 
     #[cold]
-    fn receive_later(&mut self, mut refusal: Refusal, may_wait: bool) -> Result<Message, Error> {
+    fn receive_later(
+        &mut self,
+        mut refusal: Refusal,
+        frame: &mut Message,
+        may_wait: bool,
+    ) -> Result<(), Error> {
         let until = if may_wait { deadline(self.options.receive_timeout) } else { None };
         let mut is_poked = !D::IS_LOCAL;
         loop {
@@ -408,8 +435,8 @@ impl<P: Receives, D: Driver> Socket<P, D> {
                 Refusal::Full => return Err(Error::WouldBlock),
             }
             self.settle()?;
-            match self.pattern.receive(&mut self.pipes) {
-                Ok(message) => return Ok(message),
+            match self.pattern.receive(&mut self.pipes, frame) {
+                Ok(()) => return Ok(()),
                 Err(again) => refusal = again,
             }
         }

@@ -36,15 +36,19 @@ impl Message {
         Self { body: Body::Inline { len: 0, bytes: [0; INLINE_MAX] }, has_more: false }
     }
 
-    /// The frame in `run[range]`: copied if it is small, otherwise a view that keeps its block.
+    /// Becomes the frame of `size` bytes at `at` of `run`: a copy if it is small, otherwise a view
+    /// that keeps the block.
     #[inline]
-    pub(crate) fn cut(run: &Slice, range: std::ops::Range<usize>, has_more: bool) -> Self {
-        let body = if range.len() <= INLINE_MAX {
-            Body::inline(&run[range])
+    pub(crate) fn cut(&mut self, run: &Slice, at: usize, size: usize, has_more: bool) {
+        self.has_more = has_more;
+        self.body = if size > INLINE_MAX {
+            Body::Slice(run.slice(at..at + size))
+        } else if let Some(bytes) = run[at..].first_chunk() {
+            // A copy of fixed length costs less than one of the right length.
+            Body::Inline { len: size as u8, bytes: *bytes }
         } else {
-            Body::Slice(run.slice(range))
+            Body::inline(&run[at..at + size])
         };
-        Self { body, has_more }
     }
 
     pub(crate) const fn from_bytes(bytes: Bytes, has_more: bool) -> Self {

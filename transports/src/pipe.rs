@@ -75,11 +75,11 @@ pub enum Control {
     Cancel(Bytes),
 }
 
-/// What can be read from a pipe.
+/// What was read from a pipe.
 #[derive(Debug)]
 pub enum Item {
-    /// A frame.
-    Frame(Message),
+    /// A frame, written to where the caller said.
+    Frame,
     /// Something that is not a message.
     Control(Control),
 }
@@ -276,25 +276,26 @@ pub struct Inbound {
 }
 
 impl Inbound {
-    /// Cuts the next frame. `None`: the next [`Event::Readable`] says when there is one.
+    /// Cuts the next frame into `frame`, which is left alone if there is none. `None`: the next
+    /// [`Event::Readable`] says when there is something.
     #[inline]
-    pub fn read(&mut self) -> Option<Item> {
+    pub fn read(&mut self, frame: &mut Message) -> Option<Item> {
         if self.at == self.run.len() && !self.refill() {
             return self.control.take().map(Item::Control);
         }
         let (has_more, header_len, size) = parse_header(&self.run[self.at..]);
         let body_at = self.at + header_len;
-        let message = if size <= self.run.len() - body_at {
+        if size <= self.run.len() - body_at {
             self.at = body_at + size;
-            Message::cut(&self.run, body_at..self.at, has_more)
+            frame.cut(&self.run, body_at, size, has_more);
         } else {
             self.at = self.run.len();
-            self.read_referenced(has_more)
-        };
+            *frame = self.read_referenced(has_more);
+        }
         if !has_more {
             self.count_message();
         }
-        Some(Item::Frame(message))
+        Some(Item::Frame)
     }
 
     /// Whether [`read`](Self::read) would answer something.

@@ -115,7 +115,7 @@ impl<'a, S: Side> Audience<'a, S> {
 
     /// Waits once and calls `take` with (socket, body) for what is there.
     fn turn(&mut self, mut take: impl FnMut(usize, &[u8])) -> Result<()> {
-        self.poller.wait(&self.sockets, &mut self.ready, clock::now() + POLL_NS)?;
+        self.poller.wait(&mut self.sockets, &mut self.ready, clock::now() + POLL_NS)?;
         for &index in &self.ready {
             for _ in 0..TAKE_MAX {
                 if self.sockets[index].try_recv(|body| take(index, body))?.is_none() {

@@ -59,9 +59,8 @@ impl Behaviour for Dealer {
     }
 
     #[inline]
-    fn receive(&mut self, pipes: &mut Pipes) -> Result<Message, Refusal> {
-        let (_, message) = self.sources.take_frame(pipes).ok_or(Refusal::Full)?;
-        Ok(message)
+    fn receive(&mut self, pipes: &mut Pipes, frame: &mut Message) -> Result<(), Refusal> {
+        self.sources.take(pipes, frame).map(drop).ok_or(Refusal::Full)
     }
 
     fn has_room(&mut self, pipes: &mut Pipes) -> bool {

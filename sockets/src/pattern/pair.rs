@@ -74,9 +74,8 @@ impl Behaviour for Pair {
     }
 
     #[inline]
-    fn receive(&mut self, pipes: &mut Pipes) -> Result<Message, Refusal> {
-        let (_, message) = self.source.take_frame(pipes).ok_or(Refusal::Full)?;
-        Ok(message)
+    fn receive(&mut self, pipes: &mut Pipes, frame: &mut Message) -> Result<(), Refusal> {
+        self.source.take(pipes, frame).map(drop).ok_or(Refusal::Full)
     }
 
     fn has_room(&mut self, pipes: &mut Pipes) -> bool {

@@ -211,7 +211,8 @@ impl Behaviour for Pub {
     }
 
     fn readable(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        while let Some(item) = pipes.get_mut(key).and_then(Pipe::read) {
+        let mut frame = Message::new();
+        while let Some(item) = pipes.get_mut(key).and_then(|pipe| pipe.read(&mut frame)) {
             if let Item::Control(control) = item {
                 self.0.apply(key, &control);
             }
@@ -259,9 +260,10 @@ impl Behaviour for XPub {
     }
 
     fn readable(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        while let Some(item) = pipes.get_mut(key).and_then(Pipe::read) {
+        let mut frame = Message::new();
+        while let Some(item) = pipes.get_mut(key).and_then(|pipe| pipe.read(&mut frame)) {
             match item {
-                Item::Frame(message) => self.received.push_back(message),
+                Item::Frame => self.received.push_back(std::mem::take(&mut frame)),
                 Item::Control(control) if self.publisher.apply(key, &control) => {
                     self.received.push_back(report(&control));
                 }
@@ -295,8 +297,9 @@ impl Behaviour for XPub {
         self.publisher.send(pipes, body, has_more)
     }
 
-    fn receive(&mut self, _pipes: &mut Pipes) -> Result<Message, Refusal> {
-        self.received.pop_front().ok_or(Refusal::Full)
+    fn receive(&mut self, _pipes: &mut Pipes, frame: &mut Message) -> Result<(), Refusal> {
+        *frame = self.received.pop_front().ok_or(Refusal::Full)?;
+        Ok(())
     }
 
     fn has_room(&mut self, _pipes: &mut Pipes) -> bool {

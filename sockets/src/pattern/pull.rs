@@ -38,9 +38,8 @@ impl Behaviour for Pull {
     }
 
     #[inline]
-    fn receive(&mut self, pipes: &mut Pipes) -> Result<Message, Refusal> {
-        let (_, message) = self.peers.take_frame(pipes).ok_or(Refusal::Full)?;
-        Ok(message)
+    fn receive(&mut self, pipes: &mut Pipes, frame: &mut Message) -> Result<(), Refusal> {
+        self.peers.take(pipes, frame).map(drop).ok_or(Refusal::Full)
     }
 
     fn has_message(&mut self, pipes: &mut Pipes) -> bool {

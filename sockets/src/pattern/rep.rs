@@ -77,14 +77,14 @@ impl Behaviour for Rep {
         Ok(())
     }
 
-    fn receive(&mut self, pipes: &mut Pipes) -> Result<Message, Refusal> {
-        let (key, message) = match self.state {
-            State::Idle => self.begin_request(pipes)?,
-            State::Asked(_) => self.sources.take_frame(pipes).ok_or(Refusal::Full)?,
+    fn receive(&mut self, pipes: &mut Pipes, frame: &mut Message) -> Result<(), Refusal> {
+        let key = match self.state {
+            State::Idle => self.begin_request(pipes, frame)?,
+            State::Asked(_) => self.sources.take(pipes, frame).ok_or(Refusal::Full)?,
             State::Due(_) | State::Answering(_) => return Err(Refusal::State),
         };
-        self.state = if message.has_more() { State::Asked(key) } else { State::Due(key) };
-        Ok(message)
+        self.state = if frame.has_more() { State::Asked(key) } else { State::Due(key) };
+        Ok(())
     }
 
     fn has_room(&mut self, _pipes: &mut Pipes) -> bool {
@@ -98,17 +98,23 @@ impl Behaviour for Rep {
 
 impl Rep {
     /// Reads an envelope, and the first frame behind it.
-    fn begin_request(&mut self, pipes: &mut Pipes) -> Result<(PipeKey, Message), Refusal> {
+    fn begin_request(
+        &mut self,
+        pipes: &mut Pipes,
+        frame: &mut Message,
+    ) -> Result<PipeKey, Refusal> {
         self.envelope.clear();
         loop {
-            let (key, frame) = self.sources.take_frame(pipes).ok_or(Refusal::Full)?;
-            let (has_more, is_delimiter) = (frame.has_more(), frame.is_empty());
-            self.envelope.push(frame);
-            if !has_more {
+            let key = self.sources.take(pipes, frame).ok_or(Refusal::Full)?;
+            let is_delimiter = frame.is_empty();
+            if !frame.has_more() {
                 self.envelope.clear();
-            } else if is_delimiter {
-                let (_, message) = self.sources.take_frame(pipes).ok_or(Refusal::Full)?;
-                return Ok((key, message));
+                continue;
+            }
+            self.envelope.push(std::mem::take(frame));
+            if is_delimiter {
+                self.sources.take(pipes, frame).ok_or(Refusal::Full)?;
+                return Ok(key);
             }
         }
     }

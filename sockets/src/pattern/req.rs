@@ -78,7 +78,8 @@ impl Behaviour for Req {
             State::Idle => {
                 self.targets.pick(pipes).ok_or(Refusal::Full)?;
                 // What came unasked is no answer to what is asked now.
-                while self.sources.take_frame(pipes).is_some() {}
+                let mut unasked = Message::new();
+                while self.sources.take(pipes, &mut unasked).is_some() {}
                 self.targets.send(pipes, &Payload::Borrowed(&[]), true)?
             }
             State::Asking(asked) => asked,
@@ -90,16 +91,18 @@ impl Behaviour for Req {
         Ok(())
     }
 
-    fn receive(&mut self, pipes: &mut Pipes) -> Result<Message, Refusal> {
-        let message = match self.state {
+    fn receive(&mut self, pipes: &mut Pipes, frame: &mut Message) -> Result<(), Refusal> {
+        match self.state {
             State::Idle | State::Asking(_) => return Err(Refusal::State),
-            State::Awaiting(asked) => self.await_answer(pipes, asked)?,
-            State::Answered(_) => self.sources.take_frame(pipes).ok_or(Refusal::Full)?.1,
-        };
-        if !message.has_more() {
+            State::Awaiting(asked) => self.await_answer(pipes, asked, frame)?,
+            State::Answered(_) => {
+                self.sources.take(pipes, frame).ok_or(Refusal::Full)?;
+            }
+        }
+        if !frame.has_more() {
             self.state = State::Idle;
         }
-        Ok(message)
+        Ok(())
     }
 
     fn has_room(&mut self, pipes: &mut Pipes) -> bool {
@@ -124,20 +127,17 @@ impl Req {
         &mut self,
         pipes: &mut Pipes,
         asked: Option<PipeKey>,
-    ) -> Result<Message, Refusal> {
+        frame: &mut Message,
+    ) -> Result<(), Refusal> {
         loop {
-            let (key, frame) = self.sources.take_frame(pipes).ok_or(Refusal::Full)?;
+            let key = self.sources.take(pipes, frame).ok_or(Refusal::Full)?;
             let is_delimiter = frame.is_empty() && frame.has_more();
             if asked == Some(key) && is_delimiter {
-                let (_, message) = self.sources.take_frame(pipes).ok_or(Refusal::Full)?;
+                self.sources.take(pipes, frame).ok_or(Refusal::Full)?;
                 self.state = State::Answered(key);
-                return Ok(message);
+                return Ok(());
             }
-            let mut rest = frame.has_more();
-            while rest {
-                let (_, frame) = self.sources.take_frame(pipes).ok_or(Refusal::Full)?;
-                rest = frame.has_more();
-            }
+            self.sources.skip_rest(pipes, frame);
         }
     }
 }

@@ -73,9 +73,9 @@ impl Behaviour for Router {
     fn readable(&mut self, pipes: &mut Pipes, key: PipeKey) {
         if self.is_known(pipes, key) {
             self.sources.activate(key);
-        } else {
+        } else if let Some(pipe) = pipes.get_mut(key) {
             // Neither heard nor reached: dropped, so that nothing piles up.
-            while pipes.get_mut(key).and_then(|pipe| pipe.read()).is_some() {}
+            pipe.skip_all();
         }
     }
 
@@ -119,19 +119,20 @@ impl Behaviour for Router {
         Ok(())
     }
 
-    fn receive(&mut self, pipes: &mut Pipes) -> Result<Message, Refusal> {
+    fn receive(&mut self, pipes: &mut Pipes, frame: &mut Message) -> Result<(), Refusal> {
         if let Some(message) = self.prefetched.take() {
             self.is_within = message.has_more();
-            return Ok(message);
+            *frame = message;
+            return Ok(());
         }
-        let (key, message) = self.sources.take_frame(pipes).ok_or(Refusal::Full)?;
+        let key = self.sources.take(pipes, frame).ok_or(Refusal::Full)?;
         if self.is_within {
-            self.is_within = message.has_more();
-            return Ok(message);
+            self.is_within = frame.has_more();
+            return Ok(());
         }
         let id = pipes.get(key).map(|pipe| pipe.routing_id.clone()).unwrap_or_default();
-        self.prefetched = Some(message);
-        Ok(Message::with_more(id))
+        self.prefetched = Some(std::mem::replace(frame, Message::with_more(id)));
+        Ok(())
     }
 
     fn has_room(&mut self, _pipes: &mut Pipes) -> bool {

@@ -76,24 +76,22 @@ impl Subscriber {
         }
     }
 
-    /// The next frame, of messages that begin with a topic.
+    /// The next frame, of messages that begin with a topic. False: there is none.
     #[inline]
-    fn receive_matching(&mut self, pipes: &mut Pipes) -> Option<Message> {
+    fn receive_matching(&mut self, pipes: &mut Pipes, frame: &mut Message) -> bool {
         if let Some(message) = self.looked_at.take() {
             self.is_within = message.has_more();
-            return Some(message);
+            *frame = message;
+            return true;
         }
-        loop {
-            let (_, message) = self.sources.take_frame(pipes)?;
-            if self.is_within || self.matches(&message) {
-                self.is_within = message.has_more();
-                return Some(message);
+        while self.sources.take(pipes, frame).is_some() {
+            if self.is_within || self.matches(frame) {
+                self.is_within = frame.has_more();
+                return true;
             }
-            let mut rest = message.has_more();
-            while rest {
-                rest = self.sources.take_frame(pipes)?.1.has_more();
-            }
+            self.sources.skip_rest(pipes, frame);
         }
+        false
     }
 
     #[inline]
@@ -103,8 +101,11 @@ impl Subscriber {
 
     fn has_matching(&mut self, pipes: &mut Pipes) -> bool {
         if self.looked_at.is_none() && !self.is_within {
-            self.looked_at = self.receive_matching(pipes);
-            self.is_within = false;
+            let mut frame = Message::new();
+            if self.receive_matching(pipes, &mut frame) {
+                self.looked_at = Some(frame);
+                self.is_within = false;
+            }
         }
         self.looked_at.is_some() || (self.is_within && self.sources.has_frame(pipes))
     }
@@ -141,8 +142,8 @@ impl Behaviour for Sub {
     }
 
     #[inline]
-    fn receive(&mut self, pipes: &mut Pipes) -> Result<Message, Refusal> {
-        self.0.receive_matching(pipes).ok_or(Refusal::Full)
+    fn receive(&mut self, pipes: &mut Pipes, frame: &mut Message) -> Result<(), Refusal> {
+        if self.0.receive_matching(pipes, frame) { Ok(()) } else { Err(Refusal::Full) }
     }
 
     fn has_message(&mut self, pipes: &mut Pipes) -> bool {
@@ -218,9 +219,8 @@ impl Behaviour for XSub {
     }
 
     #[inline]
-    fn receive(&mut self, pipes: &mut Pipes) -> Result<Message, Refusal> {
-        let (_, message) = self.subscriber.sources.take_frame(pipes).ok_or(Refusal::Full)?;
-        Ok(message)
+    fn receive(&mut self, pipes: &mut Pipes, frame: &mut Message) -> Result<(), Refusal> {
+        self.subscriber.sources.take(pipes, frame).map(drop).ok_or(Refusal::Full)
     }
 
     fn has_room(&mut self, _pipes: &mut Pipes) -> bool {

@@ -6,15 +6,9 @@
 use std::collections::VecDeque;
 
 use zring_transports::message::Message;
-use zring_transports::pipe::{Control, Item};
+use zring_transports::pipe::Item;
 
 use crate::pipes::{PipeKey, Pipes};
-
-/// What was read, and from whom.
-pub(crate) enum Taken {
-    Frame(PipeKey, Message),
-    Control(PipeKey, Control),
-}
 
 /// See the [module](self).
 #[derive(Default)]
@@ -40,37 +34,32 @@ impl FairQueue {
         }
     }
 
-    /// Takes the next frame. A pipe that is gone and was read to its end is removed.
+    /// Takes the next frame into `frame`, skipping what is no message, and answers whose it is. A
+    /// pipe that is gone and was read to its end is removed.
     #[inline]
-    pub(crate) fn take(&mut self, pipes: &mut Pipes) -> Option<Taken> {
+    pub(crate) fn take(&mut self, pipes: &mut Pipes, frame: &mut Message) -> Option<PipeKey> {
         loop {
             let &key = self.ready.front()?;
-            match pipes.get_mut(key).and_then(|pipe| pipe.read()) {
-                Some(Item::Frame(message)) => {
-                    self.is_within = message.has_more();
+            match pipes.get_mut(key).and_then(|pipe| pipe.read(frame)) {
+                Some(Item::Frame) => {
+                    self.is_within = frame.has_more();
                     if !self.is_within && self.ready.len() > 1 {
                         self.ready.rotate_left(1);
                     }
-                    return Some(Taken::Frame(key, message));
+                    return Some(key);
                 }
-                Some(Item::Control(control)) => return Some(Taken::Control(key, control)),
+                Some(Item::Control(_)) => {}
                 None => self.leave(pipes, key),
             }
         }
     }
 
-    /// Takes the next frame, skipping what is no message.
-    #[inline]
-    pub(crate) fn take_frame(&mut self, pipes: &mut Pipes) -> Option<(PipeKey, Message)> {
-        loop {
-            match self.take(pipes)? {
-                Taken::Frame(key, message) => return Some((key, message)),
-                Taken::Control(..) => {}
-            }
-        }
+    /// Takes the rest of a message whose last frame taken was `frame`.
+    pub(crate) fn skip_rest(&mut self, pipes: &mut Pipes, frame: &mut Message) {
+        while frame.has_more() && self.take(pipes, frame).is_some() {}
     }
 
-    /// Whether [`take_frame`](Self::take_frame) would answer something.
+    /// Whether [`take`](Self::take) would answer something.
     pub(crate) fn has_frame(&mut self, pipes: &mut Pipes) -> bool {
         while let Some(&key) = self.ready.front() {
             if pipes.get_mut(key).is_some_and(|pipe| pipe.has_item()) {

@@ -79,6 +79,25 @@ impl RoundRobin {
         body: &Payload<'_>,
         has_more: bool,
     ) -> Result<Option<PipeKey>, Refusal> {
+        if self.open == Open::No
+            && !has_more
+            && let Some(&key) = self.active.get(self.next)
+            && let Some(pipe) = pipes.get_mut(key)
+            && pipe.has_room()
+        {
+            pipe.write(body, false);
+            self.advance();
+            return Ok(Some(key));
+        }
+        self.send_frame(pipes, body, has_more)
+    }
+
+    fn send_frame(
+        &mut self,
+        pipes: &mut Pipes,
+        body: &Payload<'_>,
+        has_more: bool,
+    ) -> Result<Option<PipeKey>, Refusal> {
         let key = match self.open {
             Open::No => self.pick(pipes).ok_or(Refusal::Full)?,
             Open::To(key) => key,
@@ -96,12 +115,16 @@ impl RoundRobin {
             self.open = Open::To(key);
         } else {
             self.open = Open::No;
-            self.next += 1;
-            if self.next >= self.active.len() {
-                self.next = 0;
-            }
+            self.advance();
         }
         Ok(Some(key))
+    }
+
+    fn advance(&mut self) {
+        self.next += 1;
+        if self.next >= self.active.len() {
+            self.next = 0;
+        }
     }
 
     /// Whether a frame could be written now.
