@@ -18,11 +18,12 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 const SANITIZERS: [&str; 2] = ["address", "thread"];
 
 /// What is run, in the words of `cargo test`.
-const TESTS: [&str; 4] = [
+const TESTS: [&str; 5] = [
     "--package zring-engine --lib",
     "--package zring-zmtp --lib",
     "--package zring-transports --lib",
     "--package zring --lib",
+    "--package tests --test conformance",
 ];
 
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {

@@ -11,8 +11,9 @@ use crate::arguments::{refuse_rest, take_value};
 use crate::command::Command;
 use crate::prerequisites;
 
-/// Package, target of Cargo, and the part of their names that its concurrency tests share.
-const TESTS: [(&str, &str, &str); 1] = [("zring-engine", "--lib", "")];
+/// Package, target of Cargo, and what the names of its concurrency tests have in common.
+const TESTS: [(&str, &str, &str); 2] =
+    [("zring-engine", "--lib", ""), ("tests", "--test=conformance", "")];
 
 const RUNS: u32 = 300;
 
