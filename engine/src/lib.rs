@@ -25,6 +25,7 @@ pub use error::{Errno, Error};
 pub use op::send::PIECES_MAX;
 pub use reactor::{Completion, Outcome, Reactor};
 pub use ring::Config;
+pub use ring::fork::Epoch;
 pub use ring::features::{Features, Release};
 pub use ring::token::Token;
 pub use ring::wait::Wait;

@@ -9,7 +9,7 @@
 //! Deliberately absent: what the entries mean (`op.rs`), and who owns their memory (`slots.rs`).
 
 pub(crate) mod features;
-mod fork;
+pub(crate) mod fork;
 #[cfg(test)]
 mod tests;
 pub(crate) mod token;

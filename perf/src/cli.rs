@@ -146,12 +146,14 @@ impl Options {
         if !self.only.is_empty() {
             return self.only.clone();
         }
+        let is_inproc = self.transport == Transport::Inproc;
         let can = |who: &Who| match (who.is_bare(), work) {
-            (false, _) => true,
+            (false, _) => !(is_inproc && who.is_caller_driven()),
             (true, Work::FeedThroughput) => false,
             (true, Work::FanOutThroughput) if *who == Who::TokioUring => false,
-            (true, _) => self.transport != Transport::Inproc && self.topics == 0,
+            (true, _) => !is_inproc && self.topics == 0,
         };
-        self.against.iter().copied().filter(can).collect()
+        let zring = [Who::ZringIo, Who::ZringCaller];
+        zring.iter().chain(&self.against).copied().filter(can).collect()
     }
 }

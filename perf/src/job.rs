@@ -54,6 +54,11 @@ impl Who {
         matches!(self, Self::ZringIoSpin | Self::ZringCallerSpin | Self::LibzmqSpin | Self::RawSpin)
     }
 
+    /// Whether its sockets stay on one thread, so that inproc has nobody at its other end.
+    pub(crate) fn is_caller_driven(self) -> bool {
+        matches!(self, Self::ZringCaller | Self::ZringCallerSpin)
+    }
+
     /// Whether it is sockets without a protocol, which know neither topics nor inproc.
     pub(crate) fn is_bare(self) -> bool {
         matches!(self, Self::Raw | Self::RawSpin | Self::TokioUring)

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 
 use rustix::thread::{CpuSet, sched_setaffinity, set_current_timer_slack};
+use zring::{Context, LocalContext};
 
 use crate::clock;
 use crate::error::{Doing as _, Error, Result};
@@ -21,6 +22,7 @@ use crate::side::Side;
 use crate::side::libzmq::Libzmq;
 use crate::side::raw::Raw;
 use crate::side::tokio_uring::TokioUring;
+use crate::side::zring::Zring;
 use crate::work::Run;
 
 /// The line between one part and the coordinator.
@@ -97,10 +99,8 @@ fn read_orders(senders: &[mpsc::Sender<Order>]) {
 
 fn dispatch(job: &Arc<Job>, controls: Vec<Control>) {
     match job.setup.who {
-        Who::ZringIo | Who::ZringIoSpin | Who::ZringCaller | Who::ZringCallerSpin => {
-            let failure = Error::Unsupported("zring is not measured yet");
-            settle(&controls[0], Err(failure));
-        }
+        Who::ZringIo | Who::ZringIoSpin => perform_shared::<Zring<Context>>(job, controls),
+        Who::ZringCaller | Who::ZringCallerSpin => perform::<Zring<LocalContext>>(job, controls),
         Who::Libzmq | Who::LibzmqSpin => perform_shared::<Libzmq>(job, controls),
         Who::Raw | Who::RawSpin => perform::<Raw>(job, controls),
         Who::TokioUring => perform::<TokioUring>(job, controls),
@@ -136,7 +136,7 @@ fn perform<S: Side>(job: &Job, controls: Vec<Control>) {
     let several = controls.len() > 1;
     for control in controls {
         let done = match &side {
-            Ok(_) if several => Err(Error::Unsupported("this side has no inproc")),
+            Ok(_) if several => Err(Error::Unsupported("this side has no inproc between threads")),
             Ok(side) => perform_part(job, side, &control),
             Err(error) => Err(Error::Worker(error.to_string())),
         };

@@ -41,6 +41,9 @@ pub(crate) trait Drive: Clone {
     /// Whether workers run on the calling thread.
     const IS_LOCAL: bool;
 
+    /// Whether this is the child of a fork, in which nothing of the context works.
+    fn is_inherited(&self) -> bool;
+
     fn crew(&self) -> &Arc<Crew>;
     fn pools(&self) -> &LogPools;
     fn names(&self) -> &Names;

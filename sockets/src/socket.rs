@@ -102,13 +102,22 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     /// Takes in what the inbox has.
     ///
     /// # Errors
-    /// [`Error::Terminated`] once the context was shut down.
+    /// [`Error::Terminated`] once the context was shut down; in the child of a fork,
+    /// [`Error::Transport`] says so.
     #[inline]
     pub(crate) fn settle(&mut self) -> Result<(), Error> {
         if self.joint.inbox.has_pending() {
             self.take_events();
         }
-        if self.is_terminated { Err(Error::Terminated) } else { Ok(()) }
+        if self.is_terminated || self.driver.is_inherited() {
+            return Err(self.why_not());
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn why_not(&self) -> Error {
+        if self.is_terminated { Error::Terminated } else { zring_engine::Error::Forked.into() }
     }
 
     #[cold]
@@ -469,6 +478,9 @@ impl<P: Subscribes, D: Driver> Socket<P, D> {
 
 impl<P: Pattern, D: Driver> Drop for Socket<P, D> {
     fn drop(&mut self) {
+        if self.driver.is_inherited() {
+            return;
+        }
         if self.is_open {
             self.pipes.iter_mut().for_each(|(_, pipe)| pipe.rollback());
         }

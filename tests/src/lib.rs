@@ -15,7 +15,7 @@ mod meeting;
 mod watchdog;
 
 pub use ground::{Caller, Cell, Ground, Threads, Transport, TwoThreads, free_port};
-pub use meeting::{introduce, meet};
+pub use meeting::{MEETING, introduce, meet};
 pub use watchdog::Watchdog;
 
 /// The code of the README is compiled, and run, as if it stood here.

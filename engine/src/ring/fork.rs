@@ -17,9 +17,9 @@ use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
 
 use crate::error::Error;
 
-/// The process, counted by forks, in which a ring was made.
+/// The process, counted by forks, in which something was made that does not follow a fork.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Epoch {
+pub struct Epoch {
     word: &'static AtomicU32,
     value: u32,
 }
@@ -31,7 +31,10 @@ static LAST: AtomicU32 = AtomicU32::new(0);
 
 impl Epoch {
     /// That of the running process.
-    pub(super) fn current() -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Kernel`] if the one page it takes cannot be had.
+    pub fn current() -> Result<Self, Error> {
         let word = (*WORD.get_or_init(map)).map_err(Error::from_errno)?;
         let fresh = LAST.fetch_add(1, Ordering::Relaxed) + 1;
         // Relaxed: nothing is published with the number, and a fork orders all that matters.
@@ -44,7 +47,8 @@ impl Epoch {
 
     /// Whether the process was forked since, and this is the child.
     #[inline]
-    pub(super) fn is_over(self) -> bool {
+    #[must_use]
+    pub fn is_over(self) -> bool {
         self.word.load(Ordering::Relaxed) != self.value
     }
 }

@@ -291,7 +291,7 @@ pub(crate) struct Poller {
 }
 
 impl Polling<Socket> for Poller {
-    fn wait(&mut self, sockets: &[Socket], ready: &mut Vec<usize>, due: u64) -> Result<()> {
+    fn wait(&mut self, sockets: &mut [Socket], ready: &mut Vec<usize>, due: u64) -> Result<()> {
         ready.clear();
         let mut fds: Vec<_> = sockets
             .iter()

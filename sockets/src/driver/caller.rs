@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use zring_engine::Epoch;
 use zring_engine::log::LogPools;
 use zring_engine::park::Parker;
 use zring_transports::inproc::Names;
@@ -71,6 +72,7 @@ impl LocalContext {
             gathered: Cell::new(0),
             is_answer: Cell::new(false),
             flushed_at: Cell::new(None),
+            epoch: Epoch::current().ok(),
         };
         Self { driver: Caller { shared: Rc::new(shared) } }
     }
@@ -139,6 +141,8 @@ struct Shared {
     /// Whether something was received since the last flush: what is sent now may be its answer.
     is_answer: Cell<bool>,
     flushed_at: Cell<Option<Instant>>,
+    /// The process that has the ring.
+    epoch: Option<Epoch>,
 }
 
 impl Shared {
@@ -169,6 +173,11 @@ impl Shared {
 
 impl Drive for Caller {
     const IS_LOCAL: bool = true;
+
+    #[inline]
+    fn is_inherited(&self) -> bool {
+        self.shared.epoch.is_some_and(Epoch::is_over)
+    }
 
     fn crew(&self) -> &Arc<Crew> {
         &self.shared.crew

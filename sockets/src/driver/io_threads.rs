@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use nix::sys::signal::SigSet;
+use zring_engine::Epoch;
 use zring_engine::log::LogPools;
 use zring_engine::park::{Parker, Woken};
 use zring_transports::inproc::Names;
@@ -117,6 +118,7 @@ impl ContextBuilder {
             pools: log_pools(),
             names: Names::default(),
             state: Mutex::new(State::default()),
+            epoch: Epoch::current().ok(),
         };
         Context { driver: IoThreads { shared: Arc::new(shared) } }
     }
@@ -136,6 +138,8 @@ struct Shared {
     pools: LogPools,
     names: Names,
     state: Mutex<State>,
+    /// The process that has the threads.
+    epoch: Option<Epoch>,
 }
 
 #[derive(Default)]
@@ -183,6 +187,10 @@ impl Drop for Shared {
             self.crew.mailbox(index).post(Notice::Stop);
         }
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if self.epoch.is_some_and(Epoch::is_over) {
+            // The threads are the parent's.
+            return std::mem::forget(std::mem::take(&mut state.threads));
+        }
         for thread in state.threads.drain(..) {
             // A thread that panicked has told its sockets so.
             let _result = thread.join();
@@ -217,6 +225,11 @@ fn run(
 
 impl Drive for IoThreads {
     const IS_LOCAL: bool = false;
+
+    #[inline]
+    fn is_inherited(&self) -> bool {
+        self.shared.epoch.is_some_and(Epoch::is_over)
+    }
 
     fn crew(&self) -> &Arc<Crew> {
         &self.shared.crew
