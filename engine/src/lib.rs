@@ -1,7 +1,7 @@
 //! The engine of zring: one io_uring ring with what lives on it, and the queues towards it.
 //!
-//! Reading order: [`block`] (memory that is counted), [`log`] (the queue of bytes), [`inbox`] (how a
-//! thread is told what has work), then the ring and the reactor.
+//! Reading order: [`block`] (memory that is counted), [`log`] (the queue of bytes), [`credit`] (its
+//! bound), [`inbox`] (how a thread is told what has work), then the ring and the reactor.
 //!
 //! Deliberately absent: ZeroMQ. This crate knows descriptors, buffers and time.
 
@@ -25,8 +25,8 @@ pub use error::{Errno, Error};
 pub use op::send::PIECES_MAX;
 pub use reactor::{Completion, Outcome, Reactor};
 pub use ring::Config;
-pub use ring::fork::Epoch;
 pub use ring::features::{Features, Release};
+pub use ring::fork::Epoch;
 pub use ring::token::Token;
 pub use ring::wait::Wait;
 pub use timer::Timers;

@@ -49,9 +49,9 @@ impl Parker {
             }
             let sleep = left.unwrap_or(SLEEP_MAX).min(SLEEP_MAX);
             let timeout = sleep.try_into().expect("an hour fits a timespec");
-            match futex::wait(&self.0, futex::Flags::PRIVATE, EMPTY, Some(&timeout)) {
-                Err(Errno::INTR) => return Woken::Interrupted,
-                Ok(()) | Err(_) => {}
+            let woken = futex::wait(&self.0, futex::Flags::PRIVATE, EMPTY, Some(&timeout));
+            if woken == Err(Errno::INTR) {
+                return Woken::Interrupted;
             }
         }
     }

@@ -2,9 +2,9 @@
 //!
 //! A turn lends buffers again, arms what must be armed again, enters the kernel at most once more
 //! than it has to, and hands up what completed: drained first, acted upon by the caller. The caller
-//! may be a thread that does nothing else, or the thread that owns the sockets. Receives and accepts
-//! are multishot and outlive what the kernel interrupts them for; all others complete once. A
-//! token's last completion frees its slot, so after it the token means nothing.
+//! may be a thread that does nothing else, or the thread that owns the sockets. Receives and
+//! accepts are multishot and outlive what the kernel interrupts them for; all others complete once.
+//! A token's last completion frees its slot, so after it the token means nothing.
 //!
 //! Deliberately absent: callbacks, and knowledge of what the bytes mean.
 //!

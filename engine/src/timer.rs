@@ -3,8 +3,8 @@
 //! A heap of deadlines with a key each. Deadlines that are equal expire in the order in which they
 //! were set.
 //!
-//! Deliberately absent: a clock, which the caller brings, and cancelling. The key of a timer that is no
-//! longer wanted carries a generation, and is ignored by whoever it is meant for.
+//! Deliberately absent: a clock, which the caller brings, and cancelling. The key of a timer that
+//! is no longer wanted carries a generation, and is ignored by whoever it is meant for.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;

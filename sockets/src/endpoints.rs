@@ -48,7 +48,8 @@ impl Endpoints {
     }
 
     fn take(&mut self, text: &str, is_wanted: impl Fn(&Place) -> bool) -> Option<Place> {
-        let found = self.known.iter().position(|known| known.text == text && is_wanted(&known.place));
+        let found =
+            self.known.iter().position(|known| known.text == text && is_wanted(&known.place));
         found.map(|index| self.known.remove(index).place)
     }
 
@@ -100,9 +101,11 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
             pipe.is_connected = true;
             return self.add_connected(endpoint, pipe);
         }
-        let is_known = self.endpoints.known.iter().any(|known| {
-            known.text == endpoint && matches!(known.place, Place::Pipe(_))
-        });
+        let is_known = self
+            .endpoints
+            .known
+            .iter()
+            .any(|known| known.text == endpoint && matches!(known.place, Place::Pipe(_)));
         if P::CONNECTS_ONCE && is_known {
             return Ok(());
         }

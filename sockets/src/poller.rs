@@ -158,7 +158,7 @@ impl<D: Driver> Poller<D> {
         Ok(&self.ready)
     }
 
-    fn sleep(&mut self, deadline: Option<Instant>) -> Result<bool, Error> {
+    fn sleep(&self, deadline: Option<Instant>) -> Result<bool, Error> {
         for inbox in &self.inboxes {
             inbox.wake().insert(self.parker.clone());
         }

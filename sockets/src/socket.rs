@@ -188,7 +188,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     }
 
     /// Waits for an event. `Err(WouldBlock)` once the deadline is past.
-    pub(crate) fn wait(&mut self, deadline: Option<Instant>) -> Result<(), Error> {
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> Result<(), Error> {
         let inboxes = std::slice::from_ref(&self.joint.inbox);
         let is_woken = self.driver.wait(inboxes, &self.parker, deadline)?;
         if is_woken { Ok(()) } else { Err(Error::WouldBlock) }
@@ -513,7 +513,7 @@ impl PipeCounters {
         let own = pipe.written_and_queued();
         let is_inproc = pipe.end().worker().is_none();
         let counters = pipe.counters();
-        let accepted = own.map_or(counters.accepted.load(relaxed), |(written, _)| written);
+        let accepted = own.map_or_else(|| counters.accepted.load(relaxed), |(written, _)| written);
         let sent = match own {
             Some((written, queued)) if is_inproc => written - queued,
             _ => counters.sent.load(relaxed),

@@ -1,12 +1,12 @@
 //! Fan-out: one log per publisher, walked once by each worker for all its subscribers.
 //!
-//! The publisher appends each message once to its [`FanOutLog`]. A worker's [`FanOut`] walks what
+//! The publisher appends each message once to its [`FanOutLog`]. A worker's `FanOut` walks what
 //! was published, matches topics, and gives each matching subscriber's connection ranges of the
 //! same bytes: neighbouring matches make one range, and who takes everything gets the whole walk
 //! as one range, without a look at its topics. Only the walk drops, whole messages, and only for a
 //! subscriber whose connection is stalled and whose queue is at its mark.
 //!
-//! Deliberately absent: descriptors. Ranges go to a [`Sending`], which the session drives.
+//! Deliberately absent: descriptors. Ranges go to a `Sending`, which the session drives.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
@@ -154,9 +154,8 @@ impl FanOutLog {
     #[must_use]
     pub fn is_walked(&self) -> bool {
         // Acquire: pairs with the release in `FanOut::walk`.
-        let is_walked = |walker: &Walker| {
-            walker.walked.load(Ordering::Acquire) == walker.messages.written()
-        };
+        let is_walked =
+            |walker: &Walker| walker.walked.load(Ordering::Acquire) == walker.messages.written();
         self.walkers.iter().all(is_walked)
     }
 

@@ -4,7 +4,7 @@
 //! order does not matter. The pipe itself is two logs between two sockets (see
 //! [`Joint::to_socket`]): no ring and no descriptor has part in it.
 //!
-//! Deliberately absent: reconnecting. A binder that goes takes its pipes along (libzmq's `ctx.cpp`).
+//! Deliberately absent: reconnecting. A binder that goes takes its pipes along, as libzmq's does.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -1,6 +1,6 @@
 //! What sockets tell workers, and workers tell sockets.
 //!
-//! Both go through an [`Inbox`](zring_engine::inbox::Inbox), in order. A notice or an event says
+//! Both go through an [`Inbox`], in order. A notice or an event says
 //! that a log has something or what became of a connection; messages themselves stay in logs.
 //!
 //! Deliberately absent: answers. Whoever needs one gets an event.

@@ -2,13 +2,13 @@
 //!
 //! Each direction is a log with credit. The socket holds a [`PipeEnd`]: it encodes frames into the
 //! outbound log and cuts messages out of the inbound one. At the other end is a worker with its
-//! [`WireEnd`], or for inproc another socket with a `PipeEnd` of its own, which cuts messages
+//! `WireEnd`, or for inproc another socket with a `PipeEnd` of its own, which cuts messages
 //! straight out of the log they were encoded into. A whole message is published at once.
 //!
 //! Deliberately absent: patterns. Who is written to, and when, is decided above.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use zring_engine::block::Slice;
@@ -159,11 +159,8 @@ impl Bell {
 
     #[inline]
     pub(crate) fn ring(&self) {
-        let is_raised = if self.is_local {
-            self.scheduled.raise_unfenced()
-        } else {
-            self.scheduled.raise()
-        };
+        let is_raised =
+            if self.is_local { self.scheduled.raise_unfenced() } else { self.scheduled.raise() };
         if is_raised {
             self.other.tell_readable();
         }
@@ -430,17 +427,12 @@ pub struct Joint {
 
 impl Joint {
     /// A pipe between the socket and a worker. In a fan-out the socket does not write to it.
-    pub(crate) fn to_worker(
-        &self,
-        mailbox: &Arc<Mailbox>,
-        fans_out: bool,
-    ) -> (PipeEnd, WireEnd) {
+    pub(crate) fn to_worker(&self, mailbox: &Arc<Mailbox>, fans_out: bool) -> (PipeEnd, WireEnd) {
         let id = PipeId::fresh();
         let worker = Other { side: Side::Worker(mailbox.clone()), id };
         let socket = Other { side: seat(&self.inbox), id };
         let out = Direction::new(&self.pools, self.marks.send, worker.clone(), self.is_local);
-        let into =
-            Direction::new(&self.pools, self.marks.receive, socket.clone(), self.is_local);
+        let into = Direction::new(&self.pools, self.marks.receive, socket.clone(), self.is_local);
         let counters = Arc::new(Counters::default());
         let (fed, inbound) = into.split(worker);
         let wire = WireEnd {

@@ -189,12 +189,7 @@ impl Sending {
     }
 
     /// Starts a send of what is queued, if one is due. True: an operation was started.
-    pub(crate) fn start(
-        &mut self,
-        reactor: &mut Reactor,
-        owner: u32,
-        fd: BorrowedFd<'_>,
-    ) -> bool {
+    pub(crate) fn start(&mut self, reactor: &mut Reactor, owner: u32, fd: BorrowedFd<'_>) -> bool {
         if self.queue.is_empty() && self.tail != Tail::InMessage {
             self.push_commands();
         }
@@ -303,4 +298,3 @@ fn next_boundary(piece: &Piece, sent: usize) -> Option<usize> {
     }
     None
 }
-

@@ -1,6 +1,6 @@
 //! Subscriptions: which subscribers a published message is for.
 //!
-//! A radix tree over the bytes of topics. A node carries up to [`LABEL_MAX`] bytes of its path, the
+//! A radix tree over the bytes of topics. A node carries up to `LABEL_MAX` bytes of its path, the
 //! subscribers whose topic ends there, and links to the nodes that go on; a longer run without a
 //! fork is a chain of nodes. Matching walks down along the message, meets every topic that is a
 //! prefix of it in order of length, and ends at the first byte that no topic has. Nodes live in one

@@ -199,12 +199,7 @@ impl Drop for Shared {
 }
 
 /// An I/O thread.
-fn run(
-    crew: Arc<Crew>,
-    index: usize,
-    core: Option<usize>,
-    told: &mpsc::Sender<Result<(), Error>>,
-) {
+fn run(crew: Arc<Crew>, index: usize, core: Option<usize>, told: &mpsc::Sender<Result<(), Error>>) {
     // Signals are for the application's threads. Blocking them all cannot fail.
     let _result = SigSet::all().thread_block();
     if let Some(id) = core {
@@ -268,8 +263,7 @@ impl Drive for IoThreads {
         deadline: Option<Instant>,
     ) -> Result<bool, Error> {
         let parked = inboxes.iter().take_while(|inbox| inbox.park()).count();
-        let woken =
-            if parked < inboxes.len() { Woken::Notified } else { parker.park(deadline) };
+        let woken = if parked < inboxes.len() { Woken::Notified } else { parker.park(deadline) };
         for inbox in &inboxes[..parked] {
             inbox.unpark();
         }

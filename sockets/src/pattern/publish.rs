@@ -151,7 +151,7 @@ impl Publisher {
     }
 
     /// Whether an inproc subscriber that wants this message has no room for it.
-    fn is_anyone_full(&mut self, pipes: &mut Pipes, topic: &[u8]) -> bool {
+    fn is_anyone_full(&self, pipes: &mut Pipes, topic: &[u8]) -> bool {
         let mut is_full = false;
         self.table.for_each_match(topic, |key| {
             if let Some(pipe) = pipes.get_mut(key)

@@ -36,11 +36,7 @@ impl Behaviour for Req {
     const CONNECTS_ONCE: bool = true;
 
     fn new(_setup: &Setup) -> Self {
-        Self {
-            targets: RoundRobin::default(),
-            sources: FairQueue::default(),
-            state: State::Idle,
-        }
+        Self { targets: RoundRobin::default(), sources: FairQueue::default(), state: State::Idle }
     }
 
     fn attach(&mut self, _pipes: &mut Pipes, key: PipeKey) {

@@ -206,7 +206,8 @@ impl Behaviour for XSub {
                 }
                 _ => {}
             }
-            let with_room = pipes.iter_mut().filter_map(|(key, pipe)| pipe.has_room().then_some(key));
+            let with_room =
+                pipes.iter_mut().filter_map(|(key, pipe)| pipe.has_room().then_some(key));
             self.targets = with_room.collect();
         }
         self.is_open = has_more;

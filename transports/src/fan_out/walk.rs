@@ -111,11 +111,8 @@ impl FanOut {
             return;
         }
         let start = self.at;
-        let found = if everyone_takes_all {
-            self.skip_messages(quota)
-        } else {
-            self.match_messages(quota)
-        };
+        let found =
+            if everyone_takes_all { self.skip_messages(quota) } else { self.match_messages(quota) };
         if everyone_takes_all && self.at > start {
             self.give_everyone(start..self.at, found.messages);
         }

@@ -137,9 +137,10 @@ impl Worker {
 
     fn is_sent(&mut self, key: usize) -> bool {
         let port = self.peers[key].port;
-        let is_walked = self.ports.get_mut(&port).is_none_or(|port| {
-            port.fan_out.as_mut().is_none_or(|fan_out| fan_out.is_walked())
-        });
+        let is_walked = self
+            .ports
+            .get_mut(&port)
+            .is_none_or(|port| port.fan_out.as_mut().is_none_or(|fan_out| fan_out.is_walked()));
         let is_empty = self.sending(key).is_empty();
         let wire = self.peers[key].wire.as_mut();
         let log = wire.and_then(|wire| wire.reader.as_mut());

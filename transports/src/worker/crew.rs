@@ -14,7 +14,7 @@ struct Post {
     load: AtomicUsize,
 }
 
-/// See the [module](self).
+/// All workers of one context, by index.
 pub struct Crew {
     posts: Vec<Post>,
 }

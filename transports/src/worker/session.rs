@@ -15,8 +15,8 @@ use super::{Reached, Worker};
 use crate::notice::{Attachment, Event};
 use crate::peer::{After, Origin, Stage};
 use crate::pipe::{Control, Counters, Record};
-use crate::receiving::{Incoming, Intake, Receiving, Room};
 use crate::port::PortOptions;
+use crate::receiving::{Incoming, Intake, Receiving, Room};
 
 impl Worker {
     pub(super) fn start_handshake(&mut self, key: usize) {
