@@ -260,7 +260,22 @@ impl<'a> Comparison<'a> {
                 outcomes.receivers.push(outcome);
             }
         }
+        if setup.no_drop {
+            self.check_count(&outcomes)?;
+        }
         Ok(outcomes)
+    }
+
+    /// Where nothing may be dropped, everything must have come, and once.
+    fn check_count(&self, outcomes: &Outcomes) -> Result<()> {
+        let received: u64 = outcomes.receivers.iter().map(|outcome| outcome.messages).sum();
+        let sent = outcomes.sender.messages;
+        let has_many = matches!(self.load.work, Work::FanOutThroughput | Work::FeedThroughput);
+        let expected = if has_many { self.expected(sent) } else { sent };
+        if received == expected {
+            return Ok(());
+        }
+        Err(Error::Worker(format!("received {received} messages instead of {expected}")))
     }
 
     /// Starts the binding process, learns its endpoint, starts the others; answers the sender.

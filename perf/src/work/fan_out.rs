@@ -24,8 +24,10 @@ const TAKE_MAX: u32 = 1024;
 const POLL_NS: u64 = 100 * MILLISECOND;
 const BURSTS: usize = 23;
 const BURSTS_OF_WARM_UP: usize = 3;
-/// What a delivery is given to drain after a burst, so that the next finds empty pipes.
+/// What a delivery is given to drain after a burst, so that the next finds empty pipes; and more
+/// for each of its bytes.
 const DRAIN_NS: u64 = 600;
+const DRAIN_NS_PER_BYTE: u64 = 2;
 /// Messages still on their way when the pace ends have this long.
 const TAIL_NS: u64 = 100 * MILLISECOND;
 
@@ -63,7 +65,8 @@ fn send_bursts<S: Side>(
     topics: u32,
 ) -> Result<f64> {
     let burst = run.load.burst;
-    let drain_ns = MILLISECOND + burst as u64 * run.load.subscribers as u64 * DRAIN_NS;
+    let delivery_ns = DRAIN_NS + DRAIN_NS_PER_BYTE * run.load.size as u64;
+    let drain_ns = MILLISECOND + burst as u64 * run.load.subscribers as u64 * delivery_ns;
     let mut times = Vec::with_capacity(BURSTS);
     write_stamp(body, WARM_UP, 0);
     for _ in 0..BURSTS {
