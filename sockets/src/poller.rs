@@ -84,7 +84,7 @@ pub struct Poller<D: Driver> {
     driver: D,
     parker: Arc<Parker>,
     ready: Vec<Ready>,
-    /// Kept for its memory.
+    /// Those that were polled last; each wakes this poller's parker.
     inboxes: Vec<Arc<SocketInbox>>,
 }
 
@@ -118,7 +118,20 @@ impl<D: Driver> Poller<D> {
         sockets: &mut [S],
         timeout: Option<Duration>,
     ) -> Result<&[Ready], Error> {
-        self.wait_for(sockets, timeout, |socket| (socket, Interest::READABLE))
+        self.wait_readable_by(sockets, timeout, |socket| socket)
+    }
+
+    /// As [`wait_readable`](Self::wait_readable), for things that have a socket each.
+    ///
+    /// # Errors
+    /// As `wait`.
+    pub fn wait_readable_by<T, S: Pollable<D>>(
+        &mut self,
+        items: &mut [T],
+        timeout: Option<Duration>,
+        mut socket: impl FnMut(&mut T) -> &mut S,
+    ) -> Result<&[Ready], Error> {
+        self.wait_for(items, timeout, |item| (socket(item), Interest::READABLE))
     }
 
     fn wait_for<'a, T, S: Poll<D> + ?Sized + 'a>(
@@ -149,23 +162,38 @@ impl<D: Driver> Poller<D> {
                 self.driver.poke()?;
                 continue;
             }
-            self.inboxes.clear();
-            self.inboxes.extend(items.iter_mut().map(|item| part(item).0.inbox().clone()));
-            if !self.sleep(deadline)? {
+            self.register(items.iter_mut().map(|item| part(item).0.inbox().clone()));
+            if !self.driver.wait(&self.inboxes, &self.parker, deadline)? {
                 break;
             }
         }
         Ok(&self.ready)
     }
 
-    fn sleep(&self, deadline: Option<Instant>) -> Result<bool, Error> {
-        for inbox in &self.inboxes {
-            inbox.wake().insert(self.parker.clone());
+    /// Has each of these inboxes wake this poller; most often they are those of the last time.
+    fn register(&mut self, inboxes: impl Iterator<Item = Arc<SocketInbox>>) {
+        let mut count = 0;
+        for inbox in inboxes {
+            let known = self.inboxes.get(count);
+            if !known.is_some_and(|known| Arc::ptr_eq(known, &inbox)) {
+                self.forget_from(count);
+                inbox.wake().insert(self.parker.clone());
+                self.inboxes.push(inbox);
+            }
+            count += 1;
         }
-        let woken = self.driver.wait(&self.inboxes, &self.parker, deadline);
-        for inbox in &self.inboxes {
+        self.forget_from(count);
+    }
+
+    fn forget_from(&mut self, index: usize) {
+        for inbox in self.inboxes.drain(index..) {
             inbox.wake().remove(&self.parker);
         }
-        woken
+    }
+}
+
+impl<D: Driver> Drop for Poller<D> {
+    fn drop(&mut self) {
+        self.forget_from(0);
     }
 }

@@ -150,13 +150,13 @@ impl FanOutLog {
         self.has_room()
     }
 
-    /// Whether everything published was walked, so that the pipes' counters speak of all of it.
+    /// Messages published of which the pipes' counters do not speak yet: not all was walked.
     #[must_use]
-    pub fn is_walked(&self) -> bool {
+    pub fn unwalked(&self) -> u64 {
         // Acquire: pairs with the release in `FanOut::walk`.
-        let is_walked =
-            |walker: &Walker| walker.walked.load(Ordering::Acquire) == walker.messages.written();
-        self.walkers.iter().all(is_walked)
+        let unwalked =
+            |walker: &Walker| walker.messages.written() - walker.walked.load(Ordering::Acquire);
+        self.walkers.iter().map(unwalked).max().unwrap_or(0)
     }
 
     /// Appends one frame, and with the last of a message publishes it. Without any interest at the

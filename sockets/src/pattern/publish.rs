@@ -41,8 +41,10 @@ struct Publisher {
     is_open: bool,
     send_mark: usize,
     is_lossless: bool,
-    /// Lossless: messages that every wire subscriber has room for, as of the last look.
+    /// Lossless: messages that every wire subscriber has room for, as of the last look, but for
+    /// those who have none.
     room: u64,
+    full: Vec<PipeKey>,
     /// Pipes that are written to here.
     inproc_count: usize,
 }
@@ -57,6 +59,7 @@ impl Publisher {
             send_mark: setup.send_mark,
             is_lossless: setup.is_lossless,
             room: 0,
+            full: Vec::new(),
             inproc_count: 0,
         }
     }
@@ -143,10 +146,18 @@ impl Publisher {
         if self.inproc_count > 0 && self.is_anyone_full(pipes, topic) {
             return Err(Refusal::Full);
         }
-        if self.room == 0 {
-            self.look_for_room(pipes, topic)?;
+        if self.room == 0 || (!self.full.is_empty() && self.wants_full(topic)) {
+            self.look_for_room(pipes);
+            if self.wants_full(topic) {
+                // Asked for before the last look, so that what changes after it is told.
+                let _has_room = self.log.want_room();
+                self.look_for_room(pipes);
+            }
+            if self.wants_full(topic) {
+                return Err(Refusal::Full);
+            }
         }
-        self.room = self.room.saturating_sub(1);
+        self.room -= 1;
         Ok(())
     }
 
@@ -163,21 +174,25 @@ impl Publisher {
         is_full
     }
 
+    /// Learns how much room each wire subscriber has. What was not yet walked may be for any.
     #[cold]
-    fn look_for_room(&mut self, pipes: &Pipes, topic: &[u8]) -> Result<(), Refusal> {
-        // Asked for before looking, so that what changes after the look is told.
-        let _has_room = self.log.want_room();
-        if !self.log.is_walked() {
-            return Err(Refusal::Full);
+    fn look_for_room(&mut self, pipes: &Pipes) {
+        let unwalked = self.log.unwalked();
+        self.full.clear();
+        self.room = u64::MAX;
+        for (key, pipe) in pipes.iter() {
+            match wire_room(pipe, self.send_mark).saturating_sub(unwalked) {
+                0 => self.full.push(key),
+                room => self.room = self.room.min(room),
+            }
         }
-        let room = |key| pipes.get(key).map_or(u64::MAX, |pipe| wire_room(pipe, self.send_mark));
-        self.room = pipes.iter().map(|(key, _)| room(key)).min().unwrap_or(u64::MAX);
-        if self.room > 0 {
-            return Ok(());
-        }
-        let mut is_full = false;
-        self.table.for_each_match(topic, |key| is_full |= room(key) == 0);
-        if is_full { Err(Refusal::Full) } else { Ok(()) }
+    }
+
+    /// Whether a wire subscriber without room wants this message.
+    fn wants_full(&self, topic: &[u8]) -> bool {
+        let mut is_wanted = false;
+        self.table.for_each_match(topic, |key| is_wanted |= self.full.contains(&key));
+        is_wanted
     }
 
     fn has_room(&mut self) -> bool {

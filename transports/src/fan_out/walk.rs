@@ -42,7 +42,7 @@ impl FanOut {
         }
         self.flush_touched(peers);
         if self.walked > before {
-            // Release: pairs with the acquire in `FanOutLog::is_walked`.
+            // Release: pairs with the acquire in `FanOutLog::unwalked`.
             self.feed.walked.store(self.walked, Ordering::Release);
             self.feed.shared.tell_walked(&self.inbox);
         }
