@@ -12,7 +12,9 @@ use std::fmt;
 use std::ops::{Deref, Range};
 use std::ptr::NonNull;
 
-use crate::sync::{Arc, AtomicU64, AtomicUsize, Mutex, Ordering, fence, lock};
+use crossbeam_utils::CachePadded;
+
+use crate::sync::{Arc, AtomicU64, AtomicUsize, Mutex, Ordering, Shadow, fence, lock};
 
 /// The largest block, in bytes. A published length fits 32 bits with room to spare.
 pub const BLOCK_SIZE_MAX: usize = 1 << 30;
@@ -63,15 +65,17 @@ impl fmt::Debug for Pool {
 
 struct Block {
     /// Holders: the writer, readers and slices.
-    refs: AtomicUsize,
+    refs: CachePadded<AtomicUsize>,
     /// Low half: published bytes. High half: the writer's tag. Only grows between resets.
-    published: AtomicU64,
+    ///
+    /// Apart from the count, and both from what never changes: the writer stores here with every
+    /// message, and readers count while it does.
+    published: CachePadded<AtomicU64>,
     capacity: usize,
     memory: NonNull<u8>,
     /// `None` while the block lies in the pool, which would own itself otherwise.
     pool: Option<Pool>,
-    #[cfg(loom)]
-    shadow: loom::cell::UnsafeCell<()>,
+    shadow: Shadow,
 }
 
 /// Sole ownership of a block that nobody uses.
@@ -91,13 +95,12 @@ impl OwnedBlock {
             NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout))
         };
         let block = Box::new(Block {
-            refs: AtomicUsize::new(0),
-            published: AtomicU64::new(0),
+            refs: CachePadded::new(AtomicUsize::new(0)),
+            published: CachePadded::new(AtomicU64::new(0)),
             capacity,
             memory,
             pool: None,
-            #[cfg(loom)]
-            shadow: loom::cell::UnsafeCell::new(()),
+            shadow: Shadow::new(capacity),
         });
         Self(NonNull::from(Box::leak(block)))
     }
@@ -141,11 +144,16 @@ impl BlockRef {
         (word as u32 as usize, (word >> 32) as u32)
     }
 
+    /// Tells a model of a read.
+    #[inline]
+    fn note_read(&self, start: NonNull<u8>, len: usize) {
+        let at = start.as_ptr().addr() - self.block().memory.as_ptr().addr();
+        self.block().shadow.read(at..at + len);
+    }
+
     fn slice(&self, range: Range<usize>) -> Slice {
         assert!(range.start <= range.end, "a slice runs forward");
         assert!(range.end <= self.published().0, "a slice covers only what is published");
-        #[cfg(loom)]
-        self.block().shadow.with(|_| ());
         // SAFETY: the end of the range, and so its start, lies within the block's memory.
         let start = unsafe { self.block().memory.add(range.start) };
         Slice { start, len: range.end - range.start, block: Some(self.clone()) }
@@ -178,8 +186,7 @@ fn release(owned: OwnedBlock) {
     let mut block = owned.0;
     // SAFETY: the caller saw the count reach zero, so this is the only reference.
     let block = unsafe { block.as_mut() };
-    #[cfg(loom)]
-    block.shadow.with_mut(|_| ());
+    block.shadow.write(0..block.capacity);
     if let Some(pool) = block.pool.take() {
         let mut free = lock(&pool.shared.free);
         if free.len() < pool.shared.kept_max {
@@ -193,6 +200,8 @@ pub struct BlockWriter {
     block: BlockRef,
     /// Bytes appended, published or not; at most the capacity.
     len: usize,
+    /// Bytes published, as the block says.
+    published: usize,
 }
 
 impl BlockWriter {
@@ -210,7 +219,7 @@ impl BlockWriter {
         block.refs.store(1, Ordering::Relaxed);
         block.published.store(0, Ordering::Relaxed);
         std::mem::forget(owned);
-        Self { block: BlockRef(pointer), len: 0 }
+        Self { block: BlockRef(pointer), len: 0, published: 0 }
     }
 
     /// Bytes this block can hold.
@@ -231,8 +240,7 @@ impl BlockWriter {
     #[inline]
     #[must_use]
     pub fn published_len(&self) -> usize {
-        // Relaxed: only this writer stores the word.
-        self.block.block().published.load(Ordering::Relaxed) as u32 as usize
+        self.published
     }
 
     /// Whether nothing was appended yet.
@@ -253,6 +261,7 @@ impl BlockWriter {
     pub fn append(&mut self, bytes: &[u8]) {
         assert!(bytes.len() <= self.room(), "the caller checks the room");
         let (spare, _) = self.spare();
+        self.block.block().shadow.write(self.len..self.len + bytes.len());
         // SAFETY: `spare` has room for the bytes, is this writer's alone, and no slice reaches it.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), spare, bytes.len()) };
         self.len += bytes.len();
@@ -261,10 +270,6 @@ impl BlockWriter {
     /// The rest of the block, for the kernel to write into.
     #[inline]
     pub fn spare(&mut self) -> (*mut u8, usize) {
-        #[cfg(loom)]
-        if self.block.published().0 == 0 {
-            self.block.block().shadow.with_mut(|_| ());
-        }
         // SAFETY: `len` is at most the capacity, so this points into the block or to its end.
         let spare = unsafe { self.block.block().memory.add(self.len) };
         (spare.as_ptr(), self.room())
@@ -276,6 +281,7 @@ impl BlockWriter {
     /// The first `len` bytes of `spare` were written, and nobody writes there any more.
     pub unsafe fn advance(&mut self, len: usize) {
         assert!(len <= self.room(), "nobody may write beyond the spare bytes");
+        self.block.block().shadow.write(self.len..self.len + len);
         self.len += len;
     }
 
@@ -291,11 +297,12 @@ impl BlockWriter {
         let word = self.len as u64 | (u64::from(tag) << 32);
         // Release: pairs with the acquire in `BlockRef::published`.
         self.block.block().published.store(word, Ordering::Release);
+        self.published = self.len;
     }
 
     /// Forgets what was appended and not published.
     pub fn rewind(&mut self) {
-        self.len = self.published_len();
+        self.len = self.published;
     }
 
     /// A counted view of published bytes. Panics beyond what is published.
@@ -320,7 +327,7 @@ impl BlockWriter {
     /// Makes the block empty again. Panics unless [`is_unique`](Self::is_unique).
     pub fn reset(&mut self) {
         assert!(self.is_unique(), "bytes that somebody reads are not overwritten");
-        self.len = 0;
+        (self.len, self.published) = (0, 0);
         self.block.block().published.store(0, Ordering::Relaxed);
     }
 }
@@ -347,6 +354,22 @@ impl BlockReader {
     #[must_use]
     pub fn slice(&self, range: Range<usize>) -> Slice {
         self.0.slice(range)
+    }
+}
+
+impl BlockReader {
+    /// Lets a slice of this block that ends at `from` go on to `to`, without counting it again.
+    /// False if it is none. Panics beyond what is published.
+    #[inline]
+    pub fn extend(&self, slice: &mut Slice, from: usize, to: usize) -> bool {
+        let ours = slice.block.as_ref().is_some_and(|block| block.0 == self.0.0);
+        if !ours || slice.as_ptr_range().end.addr() != self.0.block().memory.as_ptr().addr() + from
+        {
+            return false;
+        }
+        assert!(from <= to && to <= self.published().0, "a slice covers only what is published");
+        slice.len += to - from;
+        true
     }
 }
 
@@ -414,6 +437,9 @@ impl Deref for Slice {
 
     #[inline]
     fn deref(&self) -> &[u8] {
+        if let Some(block) = &self.block {
+            block.note_read(self.start, self.len);
+        }
         // SAFETY: the constructors checked that these bytes are published, and `block` keeps them.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
@@ -461,6 +487,8 @@ impl Piece {
     }
 }
 
+#[cfg(all(test, loom))]
+mod model;
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;

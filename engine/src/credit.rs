@@ -119,6 +119,8 @@ impl Consumption {
     }
 }
 
+#[cfg(all(test, loom))]
+mod model;
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;

@@ -50,9 +50,16 @@ impl<T, W: Wake> Inbox<T, W> {
     pub fn nudge(&self) {
         // Pairs with the fence in `park`: the owner sees the item, or we see it parked.
         fence(Ordering::SeqCst);
-        if self.parked.load(Ordering::Relaxed) && self.parked.swap(false, Ordering::Relaxed) {
+        if self.parked.load(Ordering::Relaxed) && self.take_parked() {
             self.wake.wake();
         }
+    }
+
+    /// Whether this call lowered the flag. One that did not has written nothing either, so that
+    /// all writes to the flag stand in one order for loom as they do in the machine.
+    fn take_parked(&self) -> bool {
+        let relaxed = Ordering::Relaxed;
+        self.parked.compare_exchange(true, false, relaxed, relaxed).is_ok()
     }
 
     /// Whether something was posted and not yet taken.
@@ -127,3 +134,6 @@ impl Scheduled {
         fence(Ordering::SeqCst);
     }
 }
+
+#[cfg(all(test, loom))]
+mod model;

@@ -14,8 +14,8 @@ use std::fmt;
 use crate::block::{BlockReader, BlockWriter, Pool, Slice};
 use crate::sync::{Arc, Mutex, lock};
 
-/// Records a node can hold; the next one seals it.
-const RECORDS_MAX: usize = 32;
+/// Records a node can hold; the next one seals it. Models reach it too.
+const RECORDS_MAX: usize = if cfg!(loom) { 2 } else { 32 };
 /// Messages a node counts at most, so that the count fits its bits of the tag.
 const MESSAGES_MAX: u32 = (1 << MESSAGE_BITS) - 1;
 /// Bytes, its own and those its records refer to, after which a node is sealed.
@@ -365,6 +365,22 @@ impl<R: Clone> Reader<R> {
         }
     }
 
+    /// Lets `run`, the last run of bytes taken, cover what was published behind it since. False if
+    /// there is nothing, or something else comes next: then take a run.
+    #[inline]
+    pub fn extend(&mut self, run: &mut Slice) -> bool {
+        let (len, tag) = self.node.block.published();
+        let (counts, _) = Counts::parse(tag);
+        if self.at == len || self.taken.records < counts.records {
+            return false;
+        }
+        let is_extended = self.node.block.extend(run, self.at, len);
+        if is_extended {
+            (self.at, self.taken) = (len, counts);
+        }
+        is_extended
+    }
+
     fn take_bytes(&mut self, end: usize, len: usize, counts: Counts) -> Run<R> {
         let is_continuation = self.at == 0 && self.node.is_continuation;
         let slice = self.node.block.slice(self.at..end);
@@ -447,5 +463,7 @@ impl<R> fmt::Debug for Reader<R> {
     }
 }
 
+#[cfg(all(test, loom))]
+mod model;
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -18,9 +18,52 @@ pub(crate) use std::sync::{
     atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence},
 };
 
+use std::ops::Range;
 use std::sync::PoisonError;
+
+/// What a model watches in place of memory that it cannot see: one cell per byte. Outside of
+/// models it is nothing.
+pub(crate) struct Shadow {
+    #[cfg(loom)]
+    cells: Box<[loom::cell::UnsafeCell<()>]>,
+}
+
+impl Shadow {
+    #[cfg(loom)]
+    pub(crate) fn new(len: usize) -> Self {
+        Self { cells: (0..len).map(|_| loom::cell::UnsafeCell::new(())).collect() }
+    }
+
+    /// The bytes in `range` are read. A model fails if a write is not ordered before or behind.
+    #[cfg(loom)]
+    pub(crate) fn read(&self, range: Range<usize>) {
+        self.cells[range].iter().for_each(|cell| cell.with(|_| ()));
+    }
+
+    /// The bytes in `range` are written. As above, and other writes count too.
+    #[cfg(loom)]
+    pub(crate) fn write(&self, range: Range<usize>) {
+        self.cells[range].iter().for_each(|cell| cell.with_mut(|_| ()));
+    }
+
+    #[cfg(not(loom))]
+    pub(crate) const fn new(_len: usize) -> Self {
+        Self {}
+    }
+
+    #[cfg(not(loom))]
+    #[inline(always)]
+    pub(crate) const fn read(&self, _range: Range<usize>) {}
+
+    #[cfg(not(loom))]
+    #[inline(always)]
+    pub(crate) const fn write(&self, _range: Range<usize>) {}
+}
 
 /// Locks, whether or not an earlier holder panicked.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(all(test, loom))]
+pub(crate) mod model;

@@ -23,6 +23,11 @@ use crate::notice::{Event, Mailbox, Notice, SocketInbox};
 const BORROWED_COPY_MAX: usize = 32 * 1024;
 /// Owned bodies of up to this many bytes are copied into the log; larger ones are referred to.
 const OWNED_COPY_MAX: usize = 8 * 1024;
+/// A reader that finds no more than this, so often in a row, has caught up with its writer, and
+/// pauses for so many spins before it looks again: long enough for some tens of messages.
+const SHORT_RUN: usize = 1024;
+const SHORT_RUNS: u32 = 4;
+const CATCH_UP_SPINS: u32 = 32;
 /// Sizes of a log's first block and of those under flow, in bytes.
 const LOG_BLOCK_SIZES: (usize, usize) = (4 * 1024, 64 * 1024);
 
@@ -268,6 +273,8 @@ pub struct Inbound {
     /// Frames that are being cut, and how far.
     run: Slice,
     at: usize,
+    /// How often in a row `run` grew by no more than [`SHORT_RUN`] bytes.
+    short_runs: u32,
     /// Something that came while its frames were looked for.
     control: Option<Control>,
 }
@@ -293,6 +300,11 @@ impl Inbound {
             self.count_message();
         }
         Some(Item::Frame)
+    }
+
+    /// Whether this reader has found a few bytes and no more, again and again.
+    fn has_caught_up(&self) -> bool {
+        self.short_runs >= SHORT_RUNS
     }
 
     /// Whether [`read`](Self::read) would answer something.
@@ -327,11 +339,23 @@ impl Inbound {
     /// Takes the next frames into `run`. False: there are none, or `control` came first.
     #[cold]
     fn refill(&mut self) -> bool {
+        if self.has_caught_up() {
+            // The writer is at work on another core, and every look costs it a cache miss.
+            (0..CATCH_UP_SPINS).for_each(|_| std::hint::spin_loop());
+        }
+        if self.log.extend(&mut self.run) {
+            self.short_runs += 1;
+            if self.run.len() - self.at > SHORT_RUN {
+                self.short_runs = 0;
+            }
+            return true;
+        }
         let next = self.log.next_run().or_else(|| {
             // Lowered before the last look, so that what comes after it is told.
             self.scheduled.lower();
             self.log.next_run()
         });
+        self.short_runs = 0;
         self.at = 0;
         match next {
             Some(Run::Bytes { slice, .. } | Run::Record { content: Record::Frames(slice), .. }) => {
@@ -406,8 +430,16 @@ impl Direction {
     fn split(self, writer: Other) -> (Outbound, Inbound) {
         let Self { outbound, log, consumption, scheduled } = self;
         let run = Slice::default();
-        let inbound =
-            Inbound { log, consumption, scheduled, other: writer, run, at: 0, control: None };
+        let inbound = Inbound {
+            log,
+            consumption,
+            scheduled,
+            other: writer,
+            run,
+            at: 0,
+            short_runs: 0,
+            control: None,
+        };
         (outbound, inbound)
     }
 }
