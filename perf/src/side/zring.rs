@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use zring::pattern::{self, Pattern, Receives, Sends};
-use zring::{AnyContext, Builder, Context, Driver, Interest, LocalContext, Pollable, Wait};
+use zring::{AnyContext, Builder, Context, Driver, LocalContext, Wait};
 
 use super::{Connectable, Incoming, Outgoing, Polling, Side, Subscribing};
 use crate::clock;
@@ -68,7 +68,7 @@ impl<C: Turned> Zring<C> {
             .linger(Some(Duration::ZERO))
             .build(&self.context)
             .map_err(failed("open a socket"))?;
-        Ok(Socket { inner, asks: self.asks })
+        Ok(Socket { inner, frame: zring::Message::new(), asks: self.asks })
     }
 }
 
@@ -126,28 +126,28 @@ impl<C: Turned> Side for Zring<C> {
 /// A socket of one pattern.
 pub(crate) struct Socket<P: Pattern, D: Driver> {
     inner: zring::Socket<P, D>,
+    /// What was received last.
+    frame: zring::Message,
     asks: bool,
 }
 
 impl<P: Receives, D: Driver> Socket<P, D> {
     #[inline]
-    fn receive(&mut self) -> Result<zring::Message> {
+    fn receive(&mut self) -> Result<()> {
         if !self.asks {
-            return self.inner.recv().map_err(failed("receive"));
+            return self.inner.recv_into(&mut self.frame).map_err(failed("receive"));
         }
-        loop {
-            if let Some(message) = self.try_receive()? {
-                return Ok(message);
-            }
+        while !self.try_receive()? {
             std::hint::spin_loop();
         }
+        Ok(())
     }
 
     #[inline]
-    fn try_receive(&mut self) -> Result<Option<zring::Message>> {
-        match self.inner.try_recv() {
-            Ok(message) => Ok(Some(message)),
-            Err(zring::Error::WouldBlock) => Ok(None),
+    fn try_receive(&mut self) -> Result<bool> {
+        match self.inner.try_recv_into(&mut self.frame) {
+            Ok(()) => Ok(true),
+            Err(zring::Error::WouldBlock) => Ok(false),
             Err(error) => Err(failed("receive")(error)),
         }
     }
@@ -191,22 +191,23 @@ impl<P: Sends, D: Driver> Outgoing for Socket<P, D> {
 impl<P: Receives, D: Driver> Incoming for Socket<P, D> {
     #[inline]
     fn recv<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> Result<T> {
-        Ok(take(&self.receive()?))
+        self.receive()?;
+        Ok(take(&self.frame))
     }
 
     #[inline]
     fn try_recv<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> Result<Option<T>> {
-        Ok(self.try_receive()?.map(|message| take(&message)))
+        Ok(self.try_receive()?.then(|| take(&self.frame)))
     }
 
     #[inline]
     fn recv_pair<T>(&mut self, take: impl FnOnce(&[u8], &[u8]) -> T) -> Result<T> {
-        let message = self.receive()?;
-        if !message.has_more() {
-            return Ok(take(&message, &[]));
+        self.receive()?;
+        if !self.frame.has_more() {
+            return Ok(take(&self.frame, &[]));
         }
         let second = self.inner.recv().map_err(failed("receive a body"))?;
-        Ok(take(&message, &second))
+        Ok(take(&self.frame, &second))
     }
 }
 
@@ -231,11 +232,8 @@ impl<D: Driver> Polling<Socket<pattern::Sub, D>> for Poller<D> {
     ) -> Result<()> {
         ready.clear();
         let left = if self.asks { 0 } else { due.saturating_sub(clock::now()) };
-        let mut items: Vec<(&mut dyn Pollable<D>, _)> = sockets
-            .iter_mut()
-            .map(|socket| (&mut socket.inner as &mut dyn Pollable<D>, Interest::READABLE))
-            .collect();
-        let found = self.inner.wait(&mut items, Some(Duration::from_nanos(left)));
+        let left = Some(Duration::from_nanos(left));
+        let found = self.inner.wait_readable_by(sockets, left, |socket| &mut socket.inner);
         ready.extend(found.map_err(failed("poll"))?.iter().map(|found| found.index));
         Ok(())
     }
