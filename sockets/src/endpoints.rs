@@ -216,6 +216,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
             reconnect_interval: options.reconnect_interval,
             reconnect_interval_max: options.reconnect_interval_max,
             reports_subscriptions: P::TYPE == SocketType::XPub || options.is_lossless,
+            is_lossless: options.is_lossless,
             tuning: options.tuning.clone(),
             joint: self.joint.clone(),
         }

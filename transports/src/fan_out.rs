@@ -9,7 +9,7 @@
 //! Deliberately absent: descriptors. Ranges go to a `Sending`, which the session drives.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 
 use zring_engine::credit::{Allowance, Consumption, credit};
 use zring_engine::inbox::Scheduled;
@@ -64,7 +64,6 @@ struct Walker {
     messages: Allowance,
     bytes: Allowance,
     bell: Bell,
-    walked: Arc<AtomicU64>,
 }
 
 /// A publisher's log.
@@ -88,8 +87,6 @@ pub struct FanOutFeed {
     pub(crate) bytes: Consumption,
     pub(crate) scheduled: Arc<Scheduled>,
     pub(crate) shared: Arc<Shared>,
-    /// Messages walked since the beginning; stored once the pipes' counters speak of them.
-    pub(crate) walked: Arc<AtomicU64>,
 }
 
 impl FanOutLog {
@@ -116,8 +113,7 @@ impl FanOutLog {
         let bell = Bell::new(scheduled.clone(), other, self.is_local);
         let (messages, taken_messages) = credit(UNWALKED_MESSAGES_MAX.max(mark));
         let (bytes, taken_bytes) = credit(UNWALKED_BYTES_MAX);
-        let walked = Arc::new(AtomicU64::new(0));
-        self.walkers.push(Walker { messages, bytes, bell, walked: walked.clone() });
+        self.walkers.push(Walker { messages, bytes, bell });
         FanOutFeed {
             id,
             log: self.log.reader(),
@@ -125,7 +121,6 @@ impl FanOutLog {
             bytes: taken_bytes,
             scheduled,
             shared: self.shared.clone(),
-            walked,
         }
     }
 
@@ -148,15 +143,6 @@ impl FanOutLog {
         // Pairs with the fence in `Shared::tell_walked`.
         fence(Ordering::SeqCst);
         self.has_room()
-    }
-
-    /// Messages published of which the pipes' counters do not speak yet: not all was walked.
-    #[must_use]
-    pub fn unwalked(&self) -> u64 {
-        // Acquire: pairs with the release in `FanOut::walk`.
-        let unwalked =
-            |walker: &Walker| walker.messages.written() - walker.walked.load(Ordering::Acquire);
-        self.walkers.iter().map(unwalked).max().unwrap_or(0)
     }
 
     /// Appends one frame, and with the last of a message publishes it. Without any interest at the

@@ -28,6 +28,8 @@ pub struct PortOptions {
     pub reconnect_interval_max: Option<Duration>,
     /// Whether a publisher's socket is told of subscriptions.
     pub reports_subscriptions: bool,
+    /// Whether a publisher's walk waits for a full subscriber instead of dropping.
+    pub is_lossless: bool,
     /// Options of the descriptors.
     pub tuning: Tuning,
     /// What pipes are made with.

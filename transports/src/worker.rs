@@ -239,7 +239,7 @@ impl Worker {
         let OpenPort { port, options, feed } = open;
         let fan_out = feed.map(|feed| {
             self.reached.insert(feed.id, Reached::FanOut(port));
-            FanOut::new(feed, options.joint.inbox.clone())
+            FanOut::new(feed, options.joint.inbox.clone(), options.is_lossless)
         });
         let known = Port { options, fan_out, peers: 0, listeners: 0, closing: None };
         self.ports.insert(port, known);

@@ -18,6 +18,7 @@ use zring_zmtp::SocketType;
 
 use super::{Behaviour, Refusal, Setup};
 use crate::pipes::{Pipe, PipeKey, Pipes};
+use crate::route::room::Room;
 
 /// PUB: sends each message to all subscribers whose topics it begins with. A subscriber without
 /// room loses it and nobody else does; `send` never waits for a subscriber, unless the socket is
@@ -40,11 +41,8 @@ struct Publisher {
     targets: Vec<PipeKey>,
     is_open: bool,
     send_mark: usize,
-    is_lossless: bool,
-    /// Lossless: messages that every wire subscriber has room for, as of the last look, but for
-    /// those who have none.
-    room: u64,
-    full: Vec<PipeKey>,
+    /// What a lossless publisher knows of its wire subscribers.
+    room: Option<Room>,
     /// Pipes that are written to here.
     inproc_count: usize,
 }
@@ -57,23 +55,28 @@ impl Publisher {
             targets: Vec::new(),
             is_open: false,
             send_mark: setup.send_mark,
-            is_lossless: setup.is_lossless,
-            room: 0,
-            full: Vec::new(),
+            room: setup.is_lossless.then(|| Room::new(setup.send_mark)),
             inproc_count: 0,
         }
     }
 
     fn attach(&mut self, pipes: &Pipes, key: PipeKey) {
-        self.inproc_count += usize::from(pipes.get(key).is_some_and(Pipe::is_written_to));
-        // The newcomer's room is not known yet.
-        self.room = 0;
+        let is_inproc = pipes.get(key).is_some_and(Pipe::is_written_to);
+        self.inproc_count += usize::from(is_inproc);
+        if let Some(room) = &mut self.room
+            && !is_inproc
+        {
+            room.attach(key);
+        }
     }
 
     fn leave(&mut self, pipes: &mut Pipes, key: PipeKey, f: impl FnMut(&[u8], Removal)) {
         if let Some(pipe) = pipes.remove(key) {
             self.inproc_count -= usize::from(pipe.is_written_to());
             self.targets.retain(|&known| known != key);
+            if let Some(room) = &mut self.room {
+                room.leave(key);
+            }
             self.table.remove_key(key, f);
         }
     }
@@ -105,7 +108,7 @@ impl Publisher {
             if !self.log.has_room() && !self.log.want_room() {
                 return Err(Refusal::Full);
             }
-            if self.is_lossless {
+            if self.room.is_some() {
                 self.settle_room(pipes, body)?;
             }
             if self.inproc_count > 0 {
@@ -146,19 +149,13 @@ impl Publisher {
         if self.inproc_count > 0 && self.is_anyone_full(pipes, topic) {
             return Err(Refusal::Full);
         }
-        if self.room == 0 || (!self.full.is_empty() && self.wants_full(topic)) {
-            self.look_for_room(pipes);
-            if self.wants_full(topic) {
-                // Asked for before the last look, so that what changes after it is told.
-                let _has_room = self.log.want_room();
-                self.look_for_room(pipes);
-            }
-            if self.wants_full(topic) {
-                return Err(Refusal::Full);
-            }
+        let Some(room) = &mut self.room else { return Ok(()) };
+        if room.claim(pipes, &self.table, topic) {
+            return Ok(());
         }
-        self.room -= 1;
-        Ok(())
+        // Asked for before the last look, so that what changes after it is told.
+        let _has_room = self.log.want_room();
+        if room.claim(pipes, &self.table, topic) { Ok(()) } else { Err(Refusal::Full) }
     }
 
     /// Whether an inproc subscriber that wants this message has no room for it.
@@ -174,42 +171,10 @@ impl Publisher {
         is_full
     }
 
-    /// Learns how much room each wire subscriber has. What was not yet walked may be for any.
-    #[cold]
-    fn look_for_room(&mut self, pipes: &Pipes) {
-        let unwalked = self.log.unwalked();
-        self.full.clear();
-        self.room = u64::MAX;
-        for (key, pipe) in pipes.iter() {
-            match wire_room(pipe, self.send_mark).saturating_sub(unwalked) {
-                0 => self.full.push(key),
-                room => self.room = self.room.min(room),
-            }
-        }
-    }
-
-    /// Whether a wire subscriber without room wants this message.
-    fn wants_full(&self, topic: &[u8]) -> bool {
-        let mut is_wanted = false;
-        self.table.for_each_match(topic, |key| is_wanted |= self.full.contains(&key));
-        is_wanted
-    }
-
     fn has_room(&mut self) -> bool {
         // As in libzmq, also where a lossless `send` would wait: who is full depends on the topic.
         self.is_open || self.log.has_room()
     }
-}
-
-/// Messages that a wire subscriber has room for, as of its worker's last walk.
-fn wire_room(pipe: &Pipe, mark: usize) -> u64 {
-    if pipe.is_written_to() || pipe.is_gone() || mark == 0 {
-        return u64::MAX;
-    }
-    let counters = pipe.counters();
-    let accepted = counters.accepted.load(Ordering::Relaxed);
-    let granted = counters.granted.load(Ordering::Relaxed);
-    (mark as u64).saturating_sub(accepted.saturating_sub(granted))
 }
 
 impl Behaviour for Pub {

@@ -37,6 +37,11 @@ pub(crate) struct FanOut {
     /// Counts messages, so that a subscriber with several matching topics gets each once.
     pub(super) stamp: u64,
     pub(super) walked: u64,
+    pub(super) is_lossless: bool,
+    /// Members without room and with a stalled connection, as of the step at hand.
+    pub(super) full_count: usize,
+    /// Whether the walk waits for a full member's room.
+    pub(super) is_held: bool,
     /// Members that the walk has given something, and not yet flushed.
     pub(super) touched: Vec<MemberKey>,
     /// Kept for its memory: those who get the message at hand.
@@ -68,7 +73,7 @@ pub(super) struct Member {
 }
 
 impl FanOut {
-    pub(crate) fn new(feed: FanOutFeed, inbox: Arc<SocketInbox>) -> Self {
+    pub(crate) fn new(feed: FanOutFeed, inbox: Arc<SocketInbox>, is_lossless: bool) -> Self {
         Self {
             feed,
             inbox,
@@ -79,6 +84,9 @@ impl FanOut {
             run_messages: 0,
             stamp: 0,
             walked: 0,
+            is_lossless,
+            full_count: 0,
+            is_held: false,
             touched: Vec::new(),
             matching: Vec::new(),
             own: Pool::new(OWN_BLOCK_SIZE, 256),
@@ -136,6 +144,11 @@ impl FanOut {
     /// What a subscriber's connection has to send.
     pub(crate) fn sending(&mut self, key: MemberKey) -> &mut Sending {
         &mut self.members[key as usize].sending
+    }
+
+    /// Whether the walk waits for a full member's room.
+    pub(crate) fn is_held(&self) -> bool {
+        self.is_held
     }
 
     /// What notices call the log.

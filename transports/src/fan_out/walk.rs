@@ -5,9 +5,10 @@
 //! is late; who is at its mark with a stalled connection drops what matches. Messages that lie in
 //! one run are given as ranges; one that spans runs, or refers to a large body, is given in parts.
 //!
+//! A lossless walk drops nothing: it is held up at a message that a full subscriber wants, until
+//! that subscriber has room.
+//!
 //! Deliberately absent: sending. The caller starts sends for the connections it is told of.
-
-use std::sync::atomic::Ordering;
 
 use zring_engine::block::Slice;
 use zring_engine::log::Run;
@@ -33,7 +34,8 @@ impl FanOut {
     pub(crate) fn walk(&mut self, peers: &mut Vec<usize>) -> bool {
         let before = self.walked;
         let mut is_late = false;
-        while self.walked - before < TURN_MESSAGES_MAX && self.has_messages() {
+        self.is_held = false;
+        while self.walked - before < TURN_MESSAGES_MAX && !self.is_held && self.has_messages() {
             let Some(quota) = self.settle_quota() else {
                 is_late = true;
                 break;
@@ -42,8 +44,6 @@ impl FanOut {
         }
         self.flush_touched(peers);
         if self.walked > before {
-            // Release: pairs with the acquire in `FanOutLog::unwalked`.
-            self.feed.walked.store(self.walked, Ordering::Release);
             self.feed.shared.tell_walked(&self.inbox);
         }
         is_late || self.walked - before >= TURN_MESSAGES_MAX
@@ -88,9 +88,11 @@ impl FanOut {
     /// How many messages every subscriber has room for. `None`: one waits for its own sends.
     fn settle_quota(&mut self) -> Option<u64> {
         let mut quota = STEP_MESSAGES_MAX;
+        self.full_count = 0;
         for (_, member) in &mut self.members {
             let room = member.allowance.room();
             member.is_full = room == 0;
+            self.full_count += usize::from(member.is_full);
             if room > 0 {
                 quota = quota.min(room);
             } else if member.is_connected && !member.sending.is_blocked() {
@@ -102,6 +104,10 @@ impl FanOut {
 
     fn step(&mut self, quota: u64) {
         let everyone_takes_all = self.subscriptions.takes_all_count() == self.members.len();
+        if everyone_takes_all && self.full_count > 0 && self.is_lossless {
+            self.is_held = true;
+            return;
+        }
         let is_whole_run = self.at == 0 && self.run_messages > 0 && self.run_messages <= quota;
         if everyone_takes_all && is_whole_run {
             let messages = self.run_messages;
@@ -118,9 +124,21 @@ impl FanOut {
         }
         self.walked += found.messages;
         if found.is_split && found.messages < quota {
+            if self.is_lossless && self.full_count > 0 {
+                // Whom it is for is known only once its parts are collected.
+                self.is_held = true;
+                return;
+            }
             self.give_split();
             self.walked += 1;
         }
+    }
+
+    /// Whether a lossless walk must not pass this message yet: somebody who wants it is full. The
+    /// publisher sees to it that this is rare: only where a subscription has just come.
+    fn must_wait(&self, matching: &[MemberKey]) -> bool {
+        let is_full = |&key: &MemberKey| self.members[key as usize].is_full;
+        self.is_lossless && self.full_count > 0 && matching.iter().any(is_full)
     }
 
     fn give_everyone(&mut self, range: std::ops::Range<usize>, messages: u64) {
@@ -158,6 +176,10 @@ impl FanOut {
                 break;
             };
             self.find_matching(&run[topic], &mut matching);
+            if self.must_wait(&matching) {
+                self.is_held = true;
+                break;
+            }
             for &key in &matching {
                 self.give(key, self.at..end, 1);
             }

@@ -56,6 +56,9 @@ impl Worker {
         let fan_out = self.ports.get_mut(&peer.port).and_then(|port| port.fan_out.as_mut());
         if let (Some(member), Some(fan_out)) = (member, fan_out) {
             fan_out.leave(member);
+            if fan_out.is_held() {
+                self.walks.push(peer.port);
+            }
         }
         if let Some(wire) = wire {
             self.reached.remove(&wire.id);

@@ -113,6 +113,9 @@ impl Worker {
             let fan_out = self.ports.get_mut(&peer.port).and_then(|port| port.fan_out.as_mut());
             if let Some(fan_out) = fan_out {
                 fan_out.count_sent(member, messages, bytes);
+                if fan_out.is_held() && messages > 0 {
+                    self.walks.push(peer.port);
+                }
             }
             return;
         }

@@ -1,0 +1,161 @@
+//! Room: what a lossless publisher knows of the queues of its wire subscribers.
+//!
+//! Workers keep the queues; they tell, a little late, how many messages each subscriber was given
+//! and has granted again. The publisher counts for itself what it has written for whom, so that it
+//! can run ahead of the walk and still never write for a subscriber without room. Where everybody
+//! takes everything one number serves for all: the smallest room as of the last look.
+//!
+//! Deliberately absent: waiting, and dropping.
+
+use std::sync::atomic::Ordering;
+
+use zring_transports::subscriptions::Subscriptions;
+
+use crate::pipes::{Pipe, PipeKey, Pipes};
+
+/// What is known of one subscriber.
+#[derive(Clone, Copy, Default)]
+struct Claim {
+    is_wire: bool,
+    /// Messages written for it.
+    written: u64,
+    /// Messages it has granted again, as of the last look.
+    granted: u64,
+    /// The message it was last counted for, so that it counts once with several topics.
+    stamp: u64,
+}
+
+/// See the [module](self).
+pub(crate) struct Room {
+    /// 0 is no mark.
+    mark: u64,
+    claims: Vec<Claim>,
+    wire_count: usize,
+    /// Messages that every subscriber has room for, where each takes everything.
+    common: u64,
+    /// Of those, written and not yet counted for each.
+    common_written: u64,
+    stamp: u64,
+    /// Kept for its memory: who gets the message at hand.
+    matching: Vec<PipeKey>,
+}
+
+impl Room {
+    pub(crate) fn new(mark: usize) -> Self {
+        Self {
+            mark: mark as u64,
+            claims: Vec::new(),
+            wire_count: 0,
+            common: 0,
+            common_written: 0,
+            stamp: 0,
+            matching: Vec::new(),
+        }
+    }
+
+    /// A wire subscriber has come.
+    pub(crate) fn attach(&mut self, key: PipeKey) {
+        self.settle();
+        if key >= self.claims.len() {
+            self.claims.resize(key + 1, Claim::default());
+        }
+        self.claims[key] = Claim { is_wire: true, ..Claim::default() };
+        self.wire_count += 1;
+    }
+
+    /// A subscriber is gone.
+    pub(crate) fn leave(&mut self, key: PipeKey) {
+        self.settle();
+        if let Some(claim) = self.claims.get_mut(key) {
+            self.wire_count -= usize::from(std::mem::take(claim).is_wire);
+        }
+    }
+
+    /// Counts a message for every wire subscriber that wants it. False, and nothing is counted: one
+    /// of them has no room.
+    #[inline]
+    pub(crate) fn claim(
+        &mut self,
+        pipes: &Pipes,
+        table: &Subscriptions<PipeKey>,
+        topic: &[u8],
+    ) -> bool {
+        if self.mark == 0 {
+            return true;
+        }
+        if table.takes_all_count() < self.wire_count {
+            return self.claim_matching(pipes, table, topic);
+        }
+        if self.common == 0 {
+            self.look(pipes);
+        }
+        let has_room = self.common > 0;
+        self.common -= u64::from(has_room);
+        self.common_written += u64::from(has_room);
+        has_room
+    }
+
+    fn claim_matching(
+        &mut self,
+        pipes: &Pipes,
+        table: &Subscriptions<PipeKey>,
+        topic: &[u8],
+    ) -> bool {
+        self.settle();
+        self.stamp += 1;
+        let Self { claims, matching, stamp, .. } = self;
+        matching.clear();
+        table.for_each_match(topic, |key| {
+            if let Some(claim) = claims.get_mut(key)
+                && claim.is_wire
+                && claim.stamp != *stamp
+            {
+                claim.stamp = *stamp;
+                matching.push(key);
+            }
+        });
+        let mark = self.mark;
+        let has_room = |&key: &PipeKey| {
+            let claim = &mut self.claims[key];
+            claim.room(mark) > 0 || claim.look(pipes.get(key), mark) > 0
+        };
+        let have_room = self.matching.iter().all(has_room);
+        if have_room {
+            self.matching.iter().for_each(|&key| self.claims[key].written += 1);
+        }
+        have_room
+    }
+
+    #[cold]
+    fn look(&mut self, pipes: &Pipes) {
+        self.settle();
+        let mark = self.mark;
+        let wire = self.claims.iter_mut().enumerate().filter(|(_, claim)| claim.is_wire);
+        let room = wire.map(|(key, claim)| claim.look(pipes.get(key), mark)).min();
+        self.common = room.unwrap_or(u64::MAX);
+    }
+
+    /// Counts for each subscriber what was written for all.
+    fn settle(&mut self) {
+        let written = std::mem::take(&mut self.common_written);
+        self.common = 0;
+        if written > 0 {
+            self.claims.iter_mut().for_each(|claim| claim.written += written);
+        }
+    }
+}
+
+impl Claim {
+    fn room(&self, mark: u64) -> u64 {
+        mark.saturating_sub(self.written.saturating_sub(self.granted))
+    }
+
+    #[cold]
+    fn look(&mut self, pipe: Option<&Pipe>, mark: u64) -> u64 {
+        let Some(counters) = pipe.map(Pipe::counters) else { return u64::MAX };
+        self.granted = counters.granted.load(Ordering::Relaxed);
+        // A subscription reaches the walk before it is reported here.
+        self.written = self.written.max(counters.accepted.load(Ordering::Relaxed));
+        self.room(mark)
+    }
+}
