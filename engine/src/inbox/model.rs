@@ -96,7 +96,7 @@ fn tell_of_a_log(does_something_else: bool) {
         }
     }
     assert_eq!(seen, b"ab");
-    writing.join().unwrap();
+    writing.join().expect("the writer does not fail");
 }
 
 #[test]

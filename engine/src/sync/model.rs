@@ -8,6 +8,7 @@
 
 use loom::sync::{Condvar, Mutex};
 
+use super::lock;
 use crate::inbox::Wake;
 
 /// How often the threads of a model are interrupted at most, unless `LOOM_MAX_PREEMPTIONS` says
@@ -34,9 +35,9 @@ pub(crate) struct Sleeper {
 impl Sleeper {
     /// Sleeps until it is rung; not at all if it was since the last sleep.
     pub(crate) fn sleep(&self) {
-        let mut is_rung = self.is_rung.lock().unwrap();
+        let mut is_rung = lock(&self.is_rung);
         while !*is_rung {
-            is_rung = self.rung.wait(is_rung).unwrap();
+            is_rung = self.rung.wait(is_rung).expect("no model goes on after a panic");
         }
         *is_rung = false;
     }
@@ -44,7 +45,7 @@ impl Sleeper {
 
 impl Wake for Sleeper {
     fn wake(&self) {
-        *self.is_rung.lock().unwrap() = true;
+        *lock(&self.is_rung) = true;
         self.rung.notify_one();
     }
 }
