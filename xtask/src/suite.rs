@@ -118,18 +118,18 @@ fn test() -> Result<Outcome, Failure> {
     passed(Command::new("cargo test --workspace"))
 }
 
-/// The modules named `models` only: the other tests are not written for loom's atomics.
+/// The modules named `model` only: the other tests are not written for loom's atomics.
 fn loom() -> Result<Outcome, Failure> {
     let models = || {
         Command::new("cargo test --release --package zring-engine --lib")
             .arg("--target-dir")
             .arg(target_directory("loom"))
-            .arg("models::")
+            .arg("model::")
             .env("RUSTFLAGS", "--cfg loom")
             .env("LOOM_MAX_PREEMPTIONS", PREEMPTIONS_MAX)
     };
-    if !models().args(["--", "--list"]).read()?.contains("models::") {
-        return skipped("the engine has no module `models`");
+    if !models().args(["--", "--list"]).read()?.contains("model::") {
+        return skipped("the engine has no module `model`");
     }
     passed(models())
 }
