@@ -183,9 +183,11 @@ impl Worker {
         !self.due.is_empty() || !self.walks.is_empty() || self.mailbox.has_pending()
     }
 
-    /// No wait while there is work; otherwise none beyond the next timer, and parked.
+    /// No wait while there is work, or when all is done; otherwise none beyond the next timer, and
+    /// parked.
     fn limit_wait(&self, wait: Wait) -> Wait {
-        if matches!(wait, Wait::No) || self.has_work() || !self.mailbox.park() {
+        let is_busy = self.has_work() || self.is_done();
+        if matches!(wait, Wait::No) || is_busy || !self.mailbox.park() {
             return Wait::No;
         }
         let Some(next) = self.timers.next_deadline() else { return wait };
