@@ -93,11 +93,17 @@ impl Counts {
     }
 
     #[inline]
-    fn parse(tag: u32) -> (Self, bool) {
+    fn parse(tag: u32) -> Self {
         let records = (tag & !SEALED) >> MESSAGE_BITS;
-        let counts = Self { messages: tag & MESSAGES_MAX, records: records as usize };
-        (counts, tag & SEALED != 0)
+        Self { messages: tag & MESSAGES_MAX, records: records as usize }
     }
+}
+
+/// What a node has published, seen at once.
+struct Published {
+    len: usize,
+    counts: Counts,
+    is_sealed: bool,
 }
 
 /// The writer's hold on the node it appends to, or left open within a long message.
@@ -173,6 +179,7 @@ impl<R> Writer<R> {
             node: open.node.clone(),
             at: open.block.published_len(),
             taken: open.published,
+            uncounted: 0,
             returns: self.returns.clone(),
             takes_out: !self.readers_are_shared,
         }
@@ -277,6 +284,18 @@ impl<R> Node<R> {
         let records = Box::new([]);
         Self { block, records, next: Mutex::new(None), is_continuation: false }
     }
+
+    #[inline]
+    fn published(&self) -> Published {
+        let (len, tag) = self.block.published();
+        Published { len, counts: Counts::parse(tag), is_sealed: tag & SEALED != 0 }
+    }
+
+    /// Whether a sealed node's last message goes on in the next one.
+    #[cold]
+    fn is_continued(&self) -> bool {
+        lock(&self.next).as_ref().is_some_and(|next| next.is_continuation)
+    }
 }
 
 /// The next thing in a log.
@@ -286,9 +305,11 @@ pub enum Run<R> {
     Bytes {
         /// The bytes.
         slice: Slice,
-        /// Messages that ended since the run before, as far as all of them were taken.
+        /// Messages that ended since the last run that counted any. None are counted before all
+        /// that was published with them is taken, nor by a run that ends within a message: with a
+        /// run that counts some, as many messages were taken as ended.
         messages: u32,
-        /// Whether the bytes begin within a message that began in an earlier block.
+        /// Whether the bytes go on with a message of an earlier block, right behind its bytes.
         is_continuation: bool,
     },
     /// A record.
@@ -301,7 +322,7 @@ pub enum Run<R> {
 }
 
 impl<R> Run<R> {
-    /// Messages that ended since the run before.
+    /// Messages that it counts.
     #[must_use]
     pub const fn messages(&self) -> u32 {
         match self {
@@ -324,6 +345,8 @@ pub struct Reader<R> {
     node: Arc<Node<R>>,
     at: usize,
     taken: Counts,
+    /// Messages of nodes that were left, to be counted with a later run.
+    uncounted: u32,
     returns: Arc<Returns<R>>,
     takes_out: bool,
 }
@@ -334,15 +357,14 @@ impl<R: Clone> Reader<R> {
     #[must_use]
     pub fn is_empty(&mut self) -> bool {
         loop {
-            let (len, tag) = self.node.block.published();
-            let (counts, is_sealed) = Counts::parse(tag);
-            if self.at < len || self.taken.records < counts.records {
+            let published = self.node.published();
+            if !self.has_taken(&published) {
                 return false;
             }
-            if !is_sealed {
+            if !published.is_sealed {
                 return true;
             }
-            self.leave_node();
+            self.leave_node(&published);
         }
     }
 
@@ -350,18 +372,17 @@ impl<R: Clone> Reader<R> {
     #[inline]
     pub fn next_run(&mut self) -> Option<Run<R>> {
         loop {
-            let (len, tag) = self.node.block.published();
-            let (counts, is_sealed) = Counts::parse(tag);
-            if self.taken.records < counts.records {
-                return Some(self.take_near_record(len, counts));
+            let published = self.node.published();
+            if self.taken.records < published.counts.records {
+                return Some(self.take_near_record(&published));
             }
-            if self.at < len {
-                return Some(self.take_bytes(len, len, counts));
+            if self.at < published.len {
+                return Some(self.take_bytes(published.len, &published));
             }
-            if !is_sealed {
+            if !published.is_sealed {
                 return None;
             }
-            self.leave_node();
+            self.leave_node(&published);
         }
     }
 
@@ -369,8 +390,7 @@ impl<R: Clone> Reader<R> {
     /// there is nothing, or something else comes next: then take a run.
     #[inline]
     pub fn extend(&mut self, run: &mut Slice) -> bool {
-        let (len, tag) = self.node.block.published();
-        let (counts, _) = Counts::parse(tag);
+        let Published { len, counts, .. } = self.node.published();
         if self.at == len || self.taken.records < counts.records {
             return false;
         }
@@ -381,20 +401,25 @@ impl<R: Clone> Reader<R> {
         is_extended
     }
 
-    fn take_bytes(&mut self, end: usize, len: usize, counts: Counts) -> Run<R> {
-        let is_continuation = self.at == 0 && self.node.is_continuation;
-        let slice = self.node.block.slice(self.at..end);
-        self.at = end;
-        Run::Bytes { slice, messages: self.count_messages(len, counts), is_continuation }
+    fn has_taken(&self, published: &Published) -> bool {
+        self.at == published.len && self.taken.records == published.counts.records
     }
 
-    fn take_near_record(&mut self, len: usize, counts: Counts) -> Run<R> {
+    fn take_bytes(&mut self, end: usize, published: &Published) -> Run<R> {
+        let is_first = self.at == 0 && self.taken.records == 0;
+        let slice = self.node.block.slice(self.at..end);
+        self.at = end;
+        let messages = self.count_messages(published);
+        Run::Bytes { slice, messages, is_continuation: is_first && self.node.is_continuation }
+    }
+
+    fn take_near_record(&mut self, published: &Published) -> Run<R> {
         let mut place = lock(&self.node.records[self.taken.records]);
         let record = place.as_ref().expect("published records are there until they are taken");
         if record.at > self.at {
             let end = record.at;
             drop(place);
-            return self.take_bytes(end, len, counts);
+            return self.take_bytes(end, published);
         }
         let taken = if self.takes_out { place.take() } else { None };
         let content = taken.map(|record| record.content);
@@ -403,21 +428,21 @@ impl<R: Clone> Reader<R> {
         });
         drop(place);
         self.taken.records += 1;
-        Run::Record { content, messages: self.count_messages(len, counts) }
+        Run::Record { content, messages: self.count_messages(published) }
     }
 
-    /// Messages are counted once all that was published with them is taken.
-    fn count_messages(&mut self, len: usize, counts: Counts) -> u32 {
-        if self.at < len || self.taken.records < counts.records {
+    fn count_messages(&mut self, published: &Published) -> u32 {
+        if !self.has_taken(published) || (published.is_sealed && self.node.is_continued()) {
             return 0;
         }
-        let fresh = counts.messages - self.taken.messages;
-        self.taken.messages = counts.messages;
-        fresh
+        let fresh = published.counts.messages - self.taken.messages;
+        self.taken.messages = published.counts.messages;
+        fresh + std::mem::take(&mut self.uncounted)
     }
 
     #[cold]
-    fn leave_node(&mut self) {
+    fn leave_node(&mut self, published: &Published) {
+        self.uncounted += published.counts.messages - self.taken.messages;
         let next = lock(&self.node.next).clone().expect("a sealed node has a next one");
         let mut left = std::mem::replace(&mut self.node, next);
         (self.at, self.taken) = (0, Counts::default());

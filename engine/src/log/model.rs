@@ -155,6 +155,29 @@ fn what_is_rolled_back_was_never_there() {
 }
 
 #[test]
+fn a_run_grows_by_nothing_but_what_is_published_behind_it() {
+    check(|| {
+        let (mut writer, mut reader) = Writer::<u32>::single(pools());
+        let reading = thread::spawn(move || {
+            let mut bytes = Vec::new();
+            while let Some(Run::Bytes { slice: mut run, .. }) = reader.next_run() {
+                let _is_longer = reader.extend(&mut run) && reader.extend(&mut run);
+                bytes.extend_from_slice(&run);
+            }
+            (reader, bytes)
+        });
+        for message in [&b"a"[..], b"bc", b"def", b"g"] {
+            writer.append(message, &[]);
+            writer.publish(1);
+        }
+        let (mut reader, bytes) = reading.join().unwrap();
+        let mut seen = Seen { bytes, messages: 0 };
+        seen.read_all(&mut reader);
+        assert_eq!(seen.bytes, b"abcdefg");
+    });
+}
+
+#[test]
 fn a_record_is_taken_once_and_with_it_what_it_holds() {
     check(|| {
         let held = Arc::new(());

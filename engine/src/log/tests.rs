@@ -62,6 +62,61 @@ fn a_message_over_several_nodes_appears_at_once() {
 }
 
 #[test]
+fn a_run_that_ends_within_a_message_counts_none() {
+    let (mut writer, mut reader) = Writer::<u32>::single(pools());
+    for message in ["ab", "cd", "0123456789", "ef"] {
+        writer.append(message.as_bytes(), b"");
+        if message.len() > 2 {
+            writer.append(message.as_bytes(), b"");
+        }
+        writer.publish(1);
+    }
+    assert_eq!(bytes(reader.next_run()), (b"abcd0123456789".to_vec(), 0, false));
+    assert_eq!(bytes(reader.next_run()), (b"0123456789ef".to_vec(), 4, true));
+    assert!(reader.next_run().is_none());
+}
+
+#[test]
+fn bytes_behind_a_record_are_no_continuation() {
+    let (mut writer, mut reader) = Writer::single(pools());
+    writer.append(b"head", b"");
+    for part in 0..=RECORDS_MAX as u32 {
+        writer.append_record(part, 1);
+    }
+    writer.publish(1);
+    writer.append(b"next", b"");
+    writer.publish(1);
+    assert_eq!(bytes(reader.next_run()), (b"head".to_vec(), 0, false));
+    for part in 0..=RECORDS_MAX as u32 {
+        assert_eq!(reader.next_run().and_then(Run::into_record), Some(part));
+    }
+    assert_eq!(bytes(reader.next_run()), (b"next".to_vec(), 2, false));
+}
+
+#[test]
+fn a_run_grows_by_what_is_published_right_behind_it() {
+    let (mut writer, mut reader) = Writer::single(pools());
+    writer.append(b"ab", b"");
+    writer.publish(1);
+    let Some(Run::Bytes { slice: mut run, .. }) = reader.next_run() else { panic!("no bytes") };
+    assert!(!reader.extend(&mut run));
+    writer.append(b"cd", b"");
+    writer.publish(1);
+    assert!(reader.extend(&mut run) && !reader.extend(&mut run));
+    assert_eq!(&run[..], b"abcd");
+    writer.append_record(7, 1);
+    writer.append(b"ef", b"");
+    writer.publish(1);
+    assert!(!reader.extend(&mut run));
+    assert!(matches!(reader.next_run(), Some(Run::Record { content: 7, .. })));
+    assert_eq!(bytes(reader.next_run()), (b"ef".to_vec(), 1, false));
+    writer.append(&[0; 16], b"");
+    writer.publish(1);
+    assert!(!reader.extend(&mut run));
+    assert_eq!(bytes(reader.next_run()), (vec![0; 16], 1, false));
+}
+
+#[test]
 fn rollback_leaves_only_whole_messages() {
     let (mut writer, mut reader) = Writer::single(pools());
     writer.append(b"kept", b"");

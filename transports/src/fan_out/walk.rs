@@ -76,7 +76,9 @@ impl FanOut {
         };
         self.count_walked_bytes(slice.len(), messages);
         self.close_ranges();
-        (self.run, self.at, self.run_messages) = (slice, 0, u64::from(messages));
+        // A run that counts messages ends with one, but it may count some of earlier runs too.
+        let ended = if messages > 0 { self.feed.messages.taken() - self.walked } else { 0 };
+        (self.run, self.at, self.run_messages) = (slice, 0, ended);
     }
 
     fn count_walked_bytes(&mut self, bytes: usize, messages: u32) {
