@@ -298,7 +298,7 @@ impl<P: Sends, D: Driver> Socket<P, D> {
             Err(refusal) => self.send_later(refusal, body, has_more, may_wait)?,
         }
         self.is_open = has_more;
-        if has_more { Ok(()) } else { self.driver.sent(body.len()) }
+        if has_more { Ok(()) } else { self.driver.sent(body.len() / P::GATHER_SHARE) }
     }
 
     /// Waits until the pattern takes the frame.

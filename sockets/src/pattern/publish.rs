@@ -34,6 +34,10 @@ pub struct XPub {
     received: VecDeque<Message>,
 }
 
+/// Each of many subscribers gets a part of what is published: a burst gathers longer, so that the
+/// parts are worth a send each.
+const GATHER_SHARE: usize = 8;
+
 struct Publisher {
     log: FanOutLog,
     table: Subscriptions<PipeKey>,
@@ -180,6 +184,7 @@ impl Publisher {
 impl Behaviour for Pub {
     const TYPE: SocketType = SocketType::Pub;
     const CONNECTS_ONCE: bool = true;
+    const GATHER_SHARE: usize = GATHER_SHARE;
 
     fn new(setup: &Setup) -> Self {
         Self(Publisher::new(setup))
@@ -229,6 +234,7 @@ impl Behaviour for Pub {
 impl Behaviour for XPub {
     const TYPE: SocketType = SocketType::XPub;
     const CONNECTS_ONCE: bool = true;
+    const GATHER_SHARE: usize = GATHER_SHARE;
 
     fn new(setup: &Setup) -> Self {
         Self { publisher: Publisher::new(setup), received: VecDeque::new() }
