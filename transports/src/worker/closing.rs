@@ -27,7 +27,6 @@ impl Worker {
         let after = if stays { After::Redial } else { After::Remove };
         peer.stage = Stage::Ending(after);
         (peer.receiving, peer.ending) = (None, None);
-        peer.greeting.clear();
         if let Some(wire) = &mut peer.wire {
             wire.writer.rollback();
         }
@@ -39,9 +38,7 @@ impl Worker {
             self.reactor.cancel(token);
         }
         self.untime_stage(key);
-        let skipped = self.sending(key).handle_loss();
         self.set_member_connected(key, false);
-        self.count_sent(key, skipped, 0);
         if after == After::Remove {
             self.detach(key);
         }
@@ -76,7 +73,12 @@ impl Worker {
         peer.fd = None;
         peer.greeting = crate::sending::Sending::default();
         match after {
-            After::Redial => self.wait_to_redial(key),
+            After::Redial => {
+                // Not before the last send has told how much of it left: that is not sent again.
+                let skipped = self.sending(key).handle_loss();
+                self.count_sent(key, skipped, 0);
+                self.wait_to_redial(key);
+            }
             After::Remove => self.remove(key),
         }
     }

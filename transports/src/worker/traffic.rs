@@ -36,6 +36,9 @@ impl Worker {
     pub(super) fn start_send(&mut self, key: usize) {
         let peer = &mut self.peers[key];
         let owner = key as u32;
+        if peer.is_ending() {
+            return;
+        }
         if peer.is_in_traffic() {
             fill(peer);
         }
@@ -65,6 +68,10 @@ impl Worker {
     pub(super) fn handle_sent(&mut self, key: usize, result: Result<usize, Errno>) {
         let bytes = result.unwrap_or(0) as u64;
         let peer = &mut self.peers[key];
+        if let Stage::Ending(After::Remove) = peer.stage {
+            // Its pipe is gone, and what it had to send too.
+            return;
+        }
         let is_greeting = peer.greeting.is_in_flight();
         let sending = if is_greeting { &mut peer.greeting } else { self.sending(key) };
         let outcome = sending.handle_sent(result);
