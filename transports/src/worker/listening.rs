@@ -110,6 +110,11 @@ impl Worker {
         let found = self.listeners.iter().find(|(_, listener)| listener.id == id);
         if let Some((key, _)) = found {
             self.stop_listening(key);
+            // Behind the connections that were handed to others before.
+            let others = (0..self.crew.len()).filter(|&index| index != self.index);
+            for index in others {
+                self.crew.mailbox(index).post(Notice::Unlisten(id, deadline));
+            }
         }
         let accepted = |(key, peer): (usize, &Peer)| peer.is_from(id).then_some(key);
         let keys: Vec<usize> = self.peers.iter().filter_map(accepted).collect();
