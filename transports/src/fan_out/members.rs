@@ -42,7 +42,7 @@ pub(crate) struct FanOut {
     pub(super) full_count: usize,
     /// Whether the walk waits for a full member's room.
     pub(super) is_held: bool,
-    /// Members that the walk has given something, and not yet flushed.
+    /// Members that the walk has given something, or counted a loss for, and not yet flushed.
     pub(super) touched: Vec<MemberKey>,
     /// Kept for its memory: those who get the message at hand.
     pub(super) matching: Vec<MemberKey>,
@@ -201,13 +201,13 @@ impl FanOut {
     #[inline]
     pub(super) fn give(&mut self, key: MemberKey, range: Range<usize>, messages: u64) {
         let member = &mut self.members[key as usize];
-        if member.is_full {
-            member.dropped += messages;
-            return;
-        }
         if !member.is_touched {
             member.is_touched = true;
             self.touched.push(key);
+        }
+        if member.is_full {
+            member.dropped += messages;
+            return;
         }
         member.allowance.write(messages);
         if member.range.end == range.start && !member.range.is_empty() {
@@ -222,13 +222,13 @@ impl FanOut {
     /// Gives one member a message that does not lie in one run.
     pub(super) fn give_parts(&mut self, key: MemberKey, parts: &[Part]) {
         let member = &mut self.members[key as usize];
-        if member.is_full {
-            member.dropped += 1;
-            return;
-        }
         if !member.is_touched {
             member.is_touched = true;
             self.touched.push(key);
+        }
+        if member.is_full {
+            member.dropped += 1;
+            return;
         }
         member.allowance.write(1);
         member.close_range(&self.run, &self.own);
