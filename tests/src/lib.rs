@@ -14,7 +14,7 @@ mod ground;
 mod meeting;
 mod watchdog;
 
-pub use ground::{Caller, Cell, Ground, Threads, Transport, TwoThreads, free_port};
+pub use ground::{Caller, Cell, Ground, Threads, Transport, TwoThreads, free_port, or_give_up};
 pub use meeting::{MEETING, introduce, meet};
 pub use watchdog::Watchdog;
 

@@ -1,0 +1,337 @@
+//! Endpoints: bound and connected in any order, several on one socket, and given up.
+
+use std::time::Duration;
+
+use tests::bytes::number;
+use tests::{Cell, Ground, Transport, cells, free_port};
+use zring::{Dealer, Error, Pub, Pull, Push, Rep, Req, Router, Sub, TransportError};
+
+fn not_found(endpoint: &str) -> Error {
+    Error::Transport(TransportError::EndpointNotFound { endpoint: endpoint.to_owned() })
+}
+
+fn what_is_sent_before_the_peer_binds_waits_for_it<G: Ground>(cell: &Cell<G>) {
+    let endpoint = cell.transport.fixed_endpoint();
+    let mut push = Push::new(&cell.context).unwrap();
+    push.connect(&endpoint).unwrap();
+    for value in 0..100 {
+        push.send(&number(value)).unwrap();
+    }
+    let mut pull = Pull::new(&cell.context).unwrap();
+    assert_eq!(pull.bind(&endpoint).unwrap(), endpoint);
+    for value in 0..100 {
+        assert_eq!(pull.recv().unwrap(), number(value));
+    }
+}
+
+fn a_request_before_the_peer_binds_is_answered<G: Ground>(cell: &Cell<G>) {
+    let endpoint = cell.transport.fixed_endpoint();
+    let mut req = Req::new(&cell.context).unwrap();
+    req.connect(&endpoint).unwrap();
+    req.send("early").unwrap();
+    let mut rep = Rep::new(&cell.context).unwrap();
+    rep.bind(&endpoint).unwrap();
+    assert_eq!(rep.recv().unwrap(), "early");
+    rep.send("answer").unwrap();
+    assert_eq!(req.recv().unwrap(), "answer");
+}
+
+fn a_name_told_before_the_peer_binds_is_known_to_it<G: Ground>(cell: &Cell<G>) {
+    let endpoint = cell.transport.fixed_endpoint();
+    let mut dealer = Dealer::builder().routing_id("early").build(&cell.context).unwrap();
+    dealer.connect(&endpoint).unwrap();
+    dealer.send("here").unwrap();
+    let mut router = Router::new(&cell.context).unwrap();
+    router.bind(&endpoint).unwrap();
+    assert_eq!(router.recv_multipart().unwrap(), ["early", "here"]);
+    router.send_multipart(["early", "there"]).unwrap();
+    assert_eq!(dealer.recv().unwrap(), "there");
+}
+
+/// The other way round: a ROUTER learns the name of the one it connects to.
+fn the_name_of_who_binds_later_is_known_too<G: Ground>(cell: &Cell<G>) {
+    let endpoint = cell.transport.fixed_endpoint();
+    let mut router = Router::new(&cell.context).unwrap();
+    router.connect(&endpoint).unwrap();
+    let mut dealer = Dealer::builder().routing_id("late").build(&cell.context).unwrap();
+    dealer.bind(&endpoint).unwrap();
+    dealer.send("here").unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(router.recv_multipart().unwrap(), ["late", "here"]);
+    router.send_multipart(["late", "there"]).unwrap();
+    assert_eq!(dealer.recv().unwrap(), "there");
+}
+
+fn a_subscription_before_the_publisher_binds_counts<G: Ground>(cell: &Cell<G>) {
+    let endpoint = cell.transport.fixed_endpoint();
+    let mut sub = Sub::new(&cell.context).unwrap();
+    sub.subscribe("a").unwrap();
+    sub.connect(&endpoint).unwrap();
+    let mut publisher = Pub::new(&cell.context).unwrap();
+    publisher.bind(&endpoint).unwrap();
+    tests::meet(cell, &mut publisher, &mut sub);
+    publisher.send("b").unwrap();
+    publisher.send("a").unwrap();
+    publisher.flush().unwrap();
+    assert_eq!(sub.recv().unwrap(), "a");
+}
+
+fn an_endpoint_that_was_unbound_can_be_bound_again<G: Ground>(cell: &Cell<G>) {
+    let mut pull = Pull::new(&cell.context).unwrap();
+    let endpoint = pull.bind(&cell.endpoint()).unwrap();
+    for _ in 0..3 {
+        pull.unbind(&endpoint).unwrap();
+        assert_eq!(pull.unbind(&endpoint), Err(not_found(&endpoint)));
+        let mut other = Pull::new(&cell.context).unwrap();
+        assert_eq!(other.bind(&endpoint).unwrap(), endpoint);
+        other.unbind(&endpoint).unwrap();
+        assert_eq!(pull.bind(&endpoint).unwrap(), endpoint);
+    }
+    let mut push = Push::new(&cell.context).unwrap();
+    push.connect(&endpoint).unwrap();
+    push.send("through").unwrap();
+    push.flush().unwrap();
+    assert_eq!(pull.recv().unwrap(), "through");
+}
+
+/// Connections that came through an endpoint end with it, and find whoever binds it next.
+fn who_came_through_an_endpoint_leaves_with_it<G: Ground>(cell: &Cell<G>) {
+    let mut first = Pull::new(&cell.context).unwrap();
+    let endpoint = first.bind(&cell.endpoint()).unwrap();
+    let builder = Push::builder().reconnect_interval(Some(Duration::from_millis(1)));
+    let mut push = builder.build(&cell.context).unwrap();
+    push.connect(&endpoint).unwrap();
+    push.send("to the first").unwrap();
+    push.flush().unwrap();
+    assert_eq!(first.recv().unwrap(), "to the first");
+    first.unbind(&endpoint).unwrap();
+    cell.until(|| first.peers() == 0);
+    let mut second = Pull::new(&cell.context).unwrap();
+    second.bind(&endpoint).unwrap();
+    // What is under way when the connection ends may be lost, as anywhere.
+    let mut heard = None;
+    cell.until(|| {
+        push.send("to the second").unwrap();
+        push.flush().unwrap();
+        heard = second.try_recv().ok();
+        heard.is_some()
+    });
+    assert_eq!(heard.unwrap(), "to the second");
+    assert_eq!(first.try_recv().err(), Some(Error::WouldBlock));
+}
+
+fn what_was_disconnected_is_neither_sent_to_nor_heard<G: Ground>(cell: &Cell<G>) {
+    let mut pulls = [(); 2].map(|()| Pull::new(&cell.context).unwrap());
+    let endpoints = [0, 1].map(|index: usize| pulls[index].bind(&cell.endpoint()).unwrap());
+    let mut push = Push::new(&cell.context).unwrap();
+    for endpoint in &endpoints {
+        push.connect(endpoint).unwrap();
+    }
+    push.send("one").unwrap();
+    push.send("two").unwrap();
+    push.flush().unwrap();
+    assert_eq!(pulls[0].recv().unwrap(), "one");
+    assert_eq!(pulls[1].recv().unwrap(), "two");
+    push.disconnect(&endpoints[0]).unwrap();
+    assert_eq!(push.disconnect(&endpoints[0]), Err(not_found(&endpoints[0])));
+    assert_eq!(push.peers(), 1);
+    for value in 0..10 {
+        push.send(&number(value)).unwrap();
+    }
+    push.flush().unwrap();
+    for value in 0..10 {
+        assert_eq!(pulls[1].recv().unwrap(), number(value));
+    }
+    push.disconnect(&endpoints[1]).unwrap();
+    assert_eq!(push.peers(), 0);
+    assert_eq!(push.try_send("nobody"), Err(Error::WouldBlock));
+    assert_eq!(pulls[0].try_recv().err(), Some(Error::WouldBlock));
+    cell.until(|| pulls.iter_mut().all(|pull| pull.peers() == 0));
+    push.connect(&endpoints[0]).unwrap();
+    push.send("back").unwrap();
+    push.flush().unwrap();
+    assert_eq!(pulls[0].recv().unwrap(), "back");
+}
+
+fn what_was_sent_before_a_disconnect_still_arrives<G: Ground>(cell: &Cell<G>) {
+    let mut pull = Pull::new(&cell.context).unwrap();
+    let endpoint = pull.bind(&cell.endpoint()).unwrap();
+    let mut push = Push::new(&cell.context).unwrap();
+    push.connect(&endpoint).unwrap();
+    for value in 0..500 {
+        push.send(&number(value)).unwrap();
+    }
+    push.disconnect(&endpoint).unwrap();
+    for value in 0..500 {
+        assert_eq!(pull.recv().unwrap(), number(value));
+    }
+}
+
+fn the_last_endpoint_is_the_one_last_bound_or_connected<G: Ground>(cell: &Cell<G>) {
+    let mut pull = Pull::new(&cell.context).unwrap();
+    assert_eq!(pull.last_endpoint(), None);
+    let first = pull.bind(&cell.endpoint()).unwrap();
+    assert_eq!(pull.last_endpoint(), Some(&first[..]));
+    let second = pull.bind(&cell.endpoint()).unwrap();
+    assert_ne!(first, second);
+    assert_eq!(pull.last_endpoint(), Some(&second[..]));
+    assert!(pull.bind(&second).is_err());
+    assert_eq!(pull.last_endpoint(), Some(&second[..]), "a failure changes nothing");
+    let mut push = Push::new(&cell.context).unwrap();
+    push.connect(&first).unwrap();
+    assert_eq!(push.last_endpoint(), Some(&first[..]));
+    push.connect(&second).unwrap();
+    assert_eq!(push.last_endpoint(), Some(&second[..]));
+}
+
+fn one_socket_has_many_endpoints_of_one_transport<G: Ground>(cell: &Cell<G>) {
+    let mut pull = Pull::new(&cell.context).unwrap();
+    let mut pushes = Vec::new();
+    for _ in 0..5 {
+        let endpoint = pull.bind(&cell.endpoint()).unwrap();
+        let mut push = Push::new(&cell.context).unwrap();
+        push.connect(&endpoint).unwrap();
+        pushes.push(push);
+    }
+    for (index, push) in (0_u8..).zip(&mut pushes) {
+        push.send(&[index]).unwrap();
+        push.flush().unwrap();
+    }
+    let mut heard: Vec<_> = (0..5).map(|_| pull.recv().unwrap()[0]).collect();
+    heard.sort_unstable();
+    assert_eq!(heard, [0, 1, 2, 3, 4]);
+}
+
+fn connecting_twice_is_one_connection_where_libzmq_says_so<G: Ground>(cell: &Cell<G>) {
+    let is_inproc = cell.transport == Transport::Inproc;
+    let mut publisher = Pub::new(&cell.context).unwrap();
+    let endpoint = publisher.bind(&cell.endpoint()).unwrap();
+    let mut sub = Sub::new(&cell.context).unwrap();
+    sub.connect(&endpoint).unwrap();
+    sub.connect(&endpoint).unwrap();
+    assert_eq!(sub.peers(), if is_inproc { 2 } else { 1 });
+    let mut pull = Pull::new(&cell.context).unwrap();
+    let endpoint = pull.bind(&cell.endpoint()).unwrap();
+    let mut push = Push::new(&cell.context).unwrap();
+    push.connect(&endpoint).unwrap();
+    push.connect(&endpoint).unwrap();
+    assert_eq!(push.peers(), 2);
+}
+
+fn counters_tell_what_left<G: Ground>(cell: &Cell<G>) {
+    let mut pull = Pull::new(&cell.context).unwrap();
+    let endpoint = pull.bind(&cell.endpoint()).unwrap();
+    let mut push = Push::new(&cell.context).unwrap();
+    push.connect(&endpoint).unwrap();
+    for _ in 0..10 {
+        push.send_multipart([&b"ten bytes!"[..], &[0; 300]]).unwrap();
+    }
+    push.flush().unwrap();
+    for _ in 0..10 {
+        pull.recv_multipart().unwrap();
+    }
+    cell.until(|| push.counters()[0].sent == 10);
+    let counters = &push.counters()[0];
+    assert_eq!((counters.sent, counters.queued, counters.dropped), (10, 0, 0));
+    assert_eq!(counters.endpoint, endpoint);
+    let is_inproc = cell.transport == Transport::Inproc;
+    assert_eq!(counters.bytes, if is_inproc { 0 } else { 10 * (2 + 10 + 9 + 300) });
+    let counters = pull.counters();
+    assert_eq!(counters.len(), 1);
+    assert_eq!((counters[0].sent, counters[0].queued), (0, 0));
+}
+
+fn counters_tell_what_waits<G: Ground>(cell: &Cell<G>) {
+    let zero = Some(Duration::ZERO);
+    let mut push = Push::builder().linger(zero).build(&cell.context).unwrap();
+    push.connect(&cell.transport.fixed_endpoint()).unwrap();
+    for _ in 0..7 {
+        push.send_multipart(["a", "b"]).unwrap();
+    }
+    let counters = &push.counters()[0];
+    assert_eq!((counters.sent, counters.queued, counters.dropped, counters.bytes), (0, 7, 0, 0));
+}
+
+cells!(
+    [Threads, TwoThreads, Caller] x [Tcp, Ipc, Inproc]:
+    what_is_sent_before_the_peer_binds_waits_for_it,
+    a_request_before_the_peer_binds_is_answered,
+    a_name_told_before_the_peer_binds_is_known_to_it,
+    the_name_of_who_binds_later_is_known_too,
+    a_subscription_before_the_publisher_binds_counts,
+    an_endpoint_that_was_unbound_can_be_bound_again,
+    what_was_disconnected_is_neither_sent_to_nor_heard,
+    what_was_sent_before_a_disconnect_still_arrives,
+    the_last_endpoint_is_the_one_last_bound_or_connected,
+    one_socket_has_many_endpoints_of_one_transport,
+    connecting_twice_is_one_connection_where_libzmq_says_so,
+    counters_tell_what_left,
+    counters_tell_what_waits,
+);
+cells!([Threads, TwoThreads, Caller] x [Tcp, Ipc]: who_came_through_an_endpoint_leaves_with_it);
+
+/// One socket, bound to and connected to endpoints of all transports at once.
+fn one_socket_speaks_all_transports<G: Ground>(cell: &Cell<G>) {
+    let transports = [Transport::Tcp, Transport::Ipc, Transport::Inproc];
+    let mut dealer = Dealer::new(&cell.context).unwrap();
+    let mut peers = Vec::new();
+    for transport in transports {
+        let mut came = Dealer::new(&cell.context).unwrap();
+        came.connect(&dealer.bind(&transport.endpoint()).unwrap()).unwrap();
+        let mut bound = Dealer::new(&cell.context).unwrap();
+        dealer.connect(&bound.bind(&transport.endpoint()).unwrap()).unwrap();
+        peers.extend([came, bound]);
+    }
+    for (index, peer) in (0_u8..).zip(&mut peers) {
+        peer.send(&[index]).unwrap();
+        peer.flush().unwrap();
+    }
+    let mut heard: Vec<_> = (0..6).map(|_| dealer.recv().unwrap()[0]).collect();
+    heard.sort_unstable();
+    assert_eq!(heard, [0, 1, 2, 3, 4, 5]);
+    assert_eq!(dealer.peers(), 6);
+    for value in 0..12 {
+        dealer.send(&number(value)).unwrap();
+    }
+    dealer.flush().unwrap();
+    for peer in &mut peers {
+        peer.recv().unwrap();
+        peer.recv().unwrap();
+        assert_eq!(peer.try_recv().err(), Some(Error::WouldBlock));
+    }
+}
+
+cells!([Threads, TwoThreads, Caller] x [Tcp]: one_socket_speaks_all_transports);
+
+fn a_socket_file_is_there_as_long_as_a_wildcard_is_bound<G: Ground>(cell: &Cell<G>) {
+    for is_unbound in [false, true] {
+        let mut pull = Pull::new(&cell.context).unwrap();
+        let endpoint = pull.bind("ipc://*").unwrap();
+        let path = std::path::PathBuf::from(endpoint.strip_prefix("ipc://").unwrap());
+        assert!(path.exists());
+        let mut push = Push::new(&cell.context).unwrap();
+        push.connect(&endpoint).unwrap();
+        push.send("through a file").unwrap();
+        push.flush().unwrap();
+        assert_eq!(pull.recv().unwrap(), "through a file");
+        if is_unbound {
+            pull.unbind(&endpoint).unwrap();
+        } else {
+            drop(pull);
+        }
+        assert!(!path.exists(), "{}", path.display());
+    }
+}
+
+cells!([Threads, Caller] x [Ipc]: a_socket_file_is_there_as_long_as_a_wildcard_is_bound);
+
+fn another_spelling_of_a_bound_address_unbinds_it<G: Ground>(cell: &Cell<G>) {
+    let port = free_port();
+    let mut pull = Pull::new(&cell.context).unwrap();
+    let endpoint = format!("tcp://127.0.0.1:{port}");
+    pull.bind(&endpoint).unwrap();
+    pull.unbind(&format!("tcp://lo:{port}")).unwrap();
+    pull.bind(&format!("tcp://lo:{port}")).unwrap();
+    pull.unbind(&endpoint).unwrap();
+}
+
+cells!([Threads, Caller] x [Tcp]: another_spelling_of_a_bound_address_unbinds_it);

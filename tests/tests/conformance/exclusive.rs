@@ -1,0 +1,56 @@
+//! PAIR: one peer at a time. RFC 31.
+
+use std::time::Duration;
+
+use tests::{Cell, Ground, cells};
+use zring::{Error, Pair};
+
+fn a_second_peer_is_sent_away_and_the_first_stays<G: Ground>(cell: &Cell<G>) {
+    let mut pair = Pair::new(&cell.context).unwrap();
+    let endpoint = pair.bind(&cell.endpoint()).unwrap();
+    let mut first = Pair::new(&cell.context).unwrap();
+    first.connect(&endpoint).unwrap();
+    first.send("first").unwrap();
+    assert_eq!(pair.recv().unwrap(), "first");
+    let zero = Some(Duration::ZERO);
+    let mut second = Pair::builder().linger(zero).build(&cell.context).unwrap();
+    second.connect(&endpoint).unwrap();
+    second.send("second").unwrap();
+    second.flush().unwrap();
+    for _ in 0..10 {
+        first.send("again").unwrap();
+        assert_eq!(pair.recv().unwrap(), "again");
+        pair.send("to the first").unwrap();
+        assert_eq!(first.recv().unwrap(), "to the first");
+        assert_eq!(pair.peers(), 1);
+    }
+    assert_eq!(second.try_recv().err(), Some(Error::WouldBlock));
+}
+
+fn when_the_peer_is_gone_the_next_may_come<G: Ground>(cell: &Cell<G>) {
+    let mut pair = Pair::new(&cell.context).unwrap();
+    let endpoint = pair.bind(&cell.endpoint()).unwrap();
+    for round in 0..3_u8 {
+        let mut peer = Pair::new(&cell.context).unwrap();
+        peer.connect(&endpoint).unwrap();
+        peer.send(&[round]).unwrap();
+        assert_eq!(pair.recv().unwrap(), [round]);
+        pair.send(&[round, round]).unwrap();
+        assert_eq!(peer.recv().unwrap(), [round, round]);
+        drop(peer);
+        cell.until(|| pair.peers() == 0);
+    }
+}
+
+fn without_a_peer_nothing_is_sent<G: Ground>(cell: &Cell<G>) {
+    let mut pair = Pair::new(&cell.context).unwrap();
+    pair.bind(&cell.endpoint()).unwrap();
+    assert_eq!(pair.try_send("nobody"), Err(Error::WouldBlock));
+}
+
+cells!(
+    [Threads, Caller] x [Tcp, Ipc, Inproc]:
+    a_second_peer_is_sent_away_and_the_first_stays,
+    when_the_peer_is_gone_the_next_may_come,
+    without_a_peer_nothing_is_sent,
+);

@@ -1,0 +1,112 @@
+//! XPUB and XSUB: subscriptions that are received and sent as messages. RFC 29.
+
+use tests::{Cell, Ground, cells};
+use zring::{Error, Sub, XPub, XSub};
+
+fn the_first_subscription_of_a_topic_and_its_last_end_are_reported<G: Ground>(cell: &Cell<G>) {
+    let mut publisher = XPub::new(&cell.context).unwrap();
+    let endpoint = publisher.bind(&cell.endpoint()).unwrap();
+    let mut first = Sub::new(&cell.context).unwrap();
+    let mut second = Sub::new(&cell.context).unwrap();
+    first.connect(&endpoint).unwrap();
+    second.connect(&endpoint).unwrap();
+
+    first.subscribe("a").unwrap();
+    assert_eq!(publisher.recv().unwrap(), "\u{1}a");
+    second.subscribe("a").unwrap();
+    second.subscribe("mark").unwrap();
+    assert_eq!(publisher.recv().unwrap(), "\u{1}mark", "a second subscriber is no news");
+    first.unsubscribe("a").unwrap();
+    first.subscribe("mark too").unwrap();
+    assert_eq!(publisher.recv().unwrap(), "\u{1}mark too", "a subscriber is left");
+    second.unsubscribe("a").unwrap();
+    assert_eq!(publisher.recv().unwrap(), "\0a");
+    first.subscribe("").unwrap();
+    assert_eq!(publisher.recv().unwrap(), "\u{1}");
+    assert_eq!(publisher.try_recv().err(), Some(Error::WouldBlock));
+}
+
+fn the_topics_of_a_lost_peer_are_reported_as_ended<G: Ground>(cell: &Cell<G>) {
+    let mut publisher = XPub::new(&cell.context).unwrap();
+    let endpoint = publisher.bind(&cell.endpoint()).unwrap();
+    let mut stays = Sub::new(&cell.context).unwrap();
+    stays.connect(&endpoint).unwrap();
+    stays.subscribe("shared").unwrap();
+    assert_eq!(publisher.recv().unwrap(), "\u{1}shared");
+    let mut goes = Sub::new(&cell.context).unwrap();
+    goes.connect(&endpoint).unwrap();
+    for topic in ["shared", "a", "b", "b"] {
+        goes.subscribe(topic).unwrap();
+    }
+    assert_eq!(publisher.recv().unwrap(), "\u{1}a");
+    assert_eq!(publisher.recv().unwrap(), "\u{1}b");
+    drop(goes);
+    let mut ended = [publisher.recv().unwrap().to_vec(), publisher.recv().unwrap().to_vec()];
+    ended.sort();
+    assert_eq!(ended, [b"\0a", b"\0b"]);
+    cell.until(|| publisher.peers() == 1);
+    assert_eq!(publisher.try_recv().err(), Some(Error::WouldBlock), "`shared` is still wanted");
+    publisher.send("shared").unwrap();
+    publisher.flush().unwrap();
+    assert_eq!(stays.recv().unwrap(), "shared");
+}
+
+fn messages_of_an_xsub_are_received_in_order_with_its_subscriptions<G: Ground>(cell: &Cell<G>) {
+    let mut publisher = XPub::new(&cell.context).unwrap();
+    let mut sub = XSub::new(&cell.context).unwrap();
+    sub.connect(&publisher.bind(&cell.endpoint()).unwrap()).unwrap();
+    sub.send(b"\x01a").unwrap();
+    sub.send("a message").unwrap();
+    sub.send_multipart(["of", "two frames"]).unwrap();
+    sub.send(b"\x01b").unwrap();
+    sub.send(b"\x00a").unwrap();
+    sub.flush().unwrap();
+    assert_eq!(publisher.recv().unwrap(), "\u{1}a");
+    assert_eq!(publisher.recv().unwrap(), "a message");
+    assert_eq!(publisher.recv_multipart().unwrap(), ["of", "two frames"]);
+    assert_eq!(publisher.recv().unwrap(), "\u{1}b");
+    assert_eq!(publisher.recv().unwrap(), "\0a");
+    publisher.send("a").unwrap();
+    publisher.send("b").unwrap();
+    publisher.flush().unwrap();
+    assert_eq!(sub.recv().unwrap(), "b");
+}
+
+/// A device forwards what it has not subscribed to itself.
+fn an_xsub_subscribes_by_call_too<G: Ground>(cell: &Cell<G>) {
+    let mut publisher = XPub::new(&cell.context).unwrap();
+    let mut sub = XSub::new(&cell.context).unwrap();
+    sub.connect(&publisher.bind(&cell.endpoint()).unwrap()).unwrap();
+    sub.subscribe("a").unwrap();
+    assert_eq!(publisher.recv().unwrap(), "\u{1}a");
+    sub.unsubscribe("a").unwrap();
+    assert_eq!(publisher.recv().unwrap(), "\0a");
+}
+
+/// Subscriptions travel upstream and messages downstream through an XSUB and an XPUB.
+fn a_device_of_xsub_and_xpub_passes_everything_on<G: Ground>(cell: &Cell<G>) {
+    let mut source = XPub::new(&cell.context).unwrap();
+    let mut front = XSub::new(&cell.context).unwrap();
+    let mut back = XPub::new(&cell.context).unwrap();
+    let mut sub = Sub::new(&cell.context).unwrap();
+    front.connect(&source.bind(&cell.endpoint()).unwrap()).unwrap();
+    sub.connect(&back.bind(&cell.endpoint()).unwrap()).unwrap();
+    sub.subscribe("a").unwrap();
+    front.send(back.recv().unwrap()).unwrap();
+    front.flush().unwrap();
+    assert_eq!(source.recv().unwrap(), "\u{1}a");
+    source.send_multipart(["abc", "", "body"]).unwrap();
+    source.flush().unwrap();
+    back.send_multipart(front.recv_multipart().unwrap()).unwrap();
+    back.flush().unwrap();
+    assert_eq!(sub.recv_multipart().unwrap(), ["abc", "", "body"]);
+}
+
+cells!(
+    [Threads, TwoThreads, Caller] x [Tcp, Ipc, Inproc]:
+    the_first_subscription_of_a_topic_and_its_last_end_are_reported,
+    the_topics_of_a_lost_peer_are_reported_as_ended,
+    messages_of_an_xsub_are_received_in_order_with_its_subscriptions,
+    an_xsub_subscribes_by_call_too,
+    a_device_of_xsub_and_xpub_passes_everything_on,
+);
