@@ -20,6 +20,8 @@ use crate::pipe::{Control, Record, parse_header};
 pub(crate) const SEND_SIZE: usize = 64 * 1024;
 /// A piece of up to this much more is sent whole, so that its messages count as sent.
 const SEND_SIZE_MAX: usize = SEND_SIZE + SEND_SIZE / 2;
+/// Bytes of commands that wait, from which on answers are dropped.
+const ANSWERS_SIZE_MAX: usize = 4 * 1024;
 /// Pieces of one vectored send.
 const SEND_PIECES_MAX: usize = 256;
 
@@ -27,8 +29,15 @@ struct Queued {
     piece: Piece,
     /// Messages that count as sent once the piece is.
     messages: u64,
-    /// Whether a message begins at the first byte.
+    /// Whether a message, or a command, begins at the first byte.
     starts_message: bool,
+}
+
+impl Queued {
+    /// Bodies are bytes too, but begin no message.
+    fn is_command(&self) -> bool {
+        self.starts_message && matches!(self.piece, Piece::Bytes(_))
+    }
 }
 
 /// What the end of the queue is known to be.
@@ -120,6 +129,14 @@ impl Sending {
         encode(&mut self.commands);
     }
 
+    /// As [`push_command`](Self::push_command), for an answer to a peer. Nothing, if so many wait
+    /// that the peer cannot be reading them.
+    pub(crate) fn push_answer(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
+        if self.commands.len() < ANSWERS_SIZE_MAX {
+            encode(&mut self.commands);
+        }
+    }
+
     fn push(&mut self, piece: Piece, messages: u64, starts_message: bool) {
         self.queue.push_back(Queued { piece, messages, starts_message });
     }
@@ -164,8 +181,7 @@ impl Sending {
         match run {
             Run::Bytes { slice, messages, is_continuation } => {
                 if self.is_skipping && (is_continuation || self.tail == Tail::InMessage) {
-                    self.tail = Tail::Bytes;
-                    return u64::from(messages);
+                    return self.skip_front(slice, u64::from(messages));
                 }
                 self.push_slice(slice, u64::from(messages), is_continuation);
             }
@@ -188,17 +204,42 @@ impl Sending {
         0
     }
 
+    /// Skips what of a run belongs to the message whose beginning is lost, and queues the rest.
+    /// Answers messages that count as sent for that.
+    fn skip_front(&mut self, mut run: Slice, messages: u64) -> u64 {
+        let Some(boundary) = next_boundary(&run, 0) else {
+            self.tail = Tail::Bytes;
+            return messages;
+        };
+        let skipped = messages.min(1);
+        run.advance(boundary);
+        self.tail = Tail::Boundary;
+        self.push_slice(run, messages - skipped, false);
+        skipped
+    }
+
     /// Starts a send of what is queued, if one is due. True: an operation was started.
     pub(crate) fn start(&mut self, reactor: &mut Reactor, owner: u32, fd: BorrowedFd<'_>) -> bool {
+        if !self.is_ready() {
+            return false;
+        }
+        reactor.send(owner, fd, self.pieces());
+        self.is_in_flight = true;
+        true
+    }
+
+    fn is_ready(&mut self) -> bool {
         if self.queue.is_empty() && self.tail != Tail::InMessage {
             self.push_commands();
         }
-        if self.is_in_flight || self.is_blocked || self.queue.is_empty() {
-            return false;
-        }
+        !self.is_in_flight && !self.is_blocked && !self.queue.is_empty()
+    }
+
+    /// What the next send takes. Nothing follows a piece that is taken in part.
+    fn pieces(&self) -> impl Iterator<Item = Piece> {
         let mut gathered = 0;
         let mut skip = self.offset;
-        let pieces = self.queue.iter().take(SEND_PIECES_MAX).map_while(|queued| {
+        self.queue.iter().take(SEND_PIECES_MAX).map_while(move |queued| {
             let left = queued.piece.len() - skip;
             let room = SEND_SIZE_MAX - gathered;
             if gathered >= SEND_SIZE || room == 0 {
@@ -207,10 +248,7 @@ impl Sending {
             let take = if left <= room { left } else { room.min(SEND_SIZE) };
             gathered += take;
             Some(part(&queued.piece, std::mem::take(&mut skip), take))
-        });
-        reactor.send(owner, fd, pieces);
-        self.is_in_flight = true;
-        true
+        })
     }
 
     /// The send in flight is over. Answers messages that are now sent, and the bytes.
@@ -248,14 +286,16 @@ impl Sending {
     /// The connection is lost. Skips a message of which any byte was sent, and the commands.
     /// Answers messages that count as sent for that.
     pub(crate) fn handle_loss(&mut self) -> u64 {
-        self.commands.clear();
         (self.is_in_flight, self.is_blocked) = (false, false);
         let mut sent = std::mem::take(&mut self.offset);
         let mut messages = 0;
         while let Some(front) = self.queue.front_mut()
             && (sent > 0 || !front.starts_message)
         {
-            let boundary = next_boundary(&front.piece, sent);
+            let boundary = match &front.piece {
+                Piece::Slice(frames) => next_boundary(frames, sent),
+                Piece::Bytes(_) => None,
+            };
             self.bytes -= boundary.unwrap_or(front.piece.len()) - sent;
             if let Some(boundary) = boundary {
                 front.piece.advance(boundary);
@@ -266,8 +306,19 @@ impl Sending {
             sent = 0;
             self.queue.pop_front();
         }
+        self.forget_commands();
         self.is_skipping = self.queue.is_empty() && self.tail != Tail::Boundary;
         messages
+    }
+
+    /// Drops commands that were queued and not begun: they were meant for the lost connection.
+    fn forget_commands(&mut self) {
+        self.commands.clear();
+        let queued = self.queue.len();
+        self.queue.retain(|queued| !queued.is_command());
+        if self.queue.len() < queued {
+            self.bytes = self.queue.iter().map(|queued| queued.piece.len()).sum();
+        }
     }
 
     /// Drops all that is queued. Answers messages that count as sent for that.
@@ -286,8 +337,7 @@ fn part(piece: &Piece, skip: usize, take: usize) -> Piece {
 }
 
 /// Where in a run of whole frames the first message begins at or behind `sent`.
-fn next_boundary(piece: &Piece, sent: usize) -> Option<usize> {
-    let Piece::Slice(frames) = piece else { return None };
+fn next_boundary(frames: &[u8], sent: usize) -> Option<usize> {
     let mut at = 0;
     while at < frames.len() {
         let (has_more, header_len, size) = parse_header(&frames[at..]);
@@ -298,3 +348,6 @@ fn next_boundary(piece: &Piece, sent: usize) -> Option<usize> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests;

@@ -189,7 +189,7 @@ impl Worker {
     fn handle_incoming(&mut self, key: usize, incoming: Incoming) {
         match incoming {
             Incoming::Ping(context) => {
-                self.sending(key).push_command(|out| command::encode_pong(&context, out));
+                self.sending(key).push_answer(|out| command::encode_pong(&context, out));
                 self.make_due(key);
             }
             Incoming::Subscribe(topic) => self.subscribe(key, Control::Subscribe(topic)),
