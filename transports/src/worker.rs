@@ -86,6 +86,8 @@ pub struct Worker {
     notices: Vec<Notice>,
     completions: Vec<Completion>,
     incoming: Vec<Incoming>,
+    /// Bytes received in the last turn.
+    received: usize,
     is_stopped: bool,
 }
 
@@ -115,6 +117,7 @@ impl Worker {
             notices: Vec::new(),
             completions: Vec::with_capacity(COMPLETIONS),
             incoming: Vec::new(),
+            received: 0,
             is_stopped: false,
         })
     }
@@ -129,6 +132,12 @@ impl Worker {
     #[must_use]
     pub fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.reactor.as_fd()
+    }
+
+    /// Bytes received in the last turn.
+    #[must_use]
+    pub fn received(&self) -> usize {
+        self.received
     }
 
     /// When the next turn is due although nothing has happened.
@@ -158,6 +167,7 @@ impl Worker {
         let mut completions = std::mem::take(&mut self.completions);
         let turned = self.reactor.turn(wait, &mut completions);
         self.mailbox.unpark();
+        self.received = 0;
         for completion in completions.drain(..) {
             self.complete(completion);
         }
@@ -284,7 +294,10 @@ impl Worker {
             self.peers[key].operations -= 1;
         }
         match outcome {
-            Outcome::Received(slice) => self.handle_received(key, slice),
+            Outcome::Received(slice) => {
+                self.received += slice.len();
+                self.handle_received(key, slice);
+            }
             Outcome::Sent(result) => self.handle_sent(key, result),
             Outcome::ReceiveEnded(result) => self.handle_receive_ended(key, result),
             Outcome::Writable(result) => self.handle_writable(key, result),

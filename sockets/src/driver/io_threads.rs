@@ -20,6 +20,10 @@ use crate::Error;
 /// The most I/O threads a context may have.
 const IO_THREADS_MAX: usize = 64;
 
+/// After a turn that received so many bytes, an I/O thread lets others run on its core: what it has
+/// handed up is still in the core's cache then. Nobody waits where it has the core to itself.
+const YIELD_SIZE: usize = 128 * 1024;
+
 /// Owns I/O threads, and the names of inproc endpoints. Clones are the same context.
 ///
 /// Threads start with the first tcp or ipc endpoint. Sockets may be sent to other threads. When the
@@ -212,6 +216,7 @@ fn run(crew: Arc<Crew>, index: usize, core: Option<usize>, told: &mpsc::Sender<R
     let is_heard = told.send(Ok(())).is_ok();
     while is_heard && !worker.is_done() {
         match worker.turn(zring_engine::Wait::Until(None), || false) {
+            Ok(()) if worker.received() >= YIELD_SIZE => std::thread::yield_now(),
             Ok(()) | Err(zring_transports::Error::Engine(zring_engine::Error::Interrupted)) => {}
             Err(_) => break,
         }
