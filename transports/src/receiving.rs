@@ -300,3 +300,6 @@ fn take_command(body: &[u8], incoming: &mut Vec<Incoming>) -> Result<(), Error> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
