@@ -399,6 +399,42 @@ pub(crate) struct WireEnd {
     pub(crate) bell: Bell,
     pub(crate) inbox: Arc<SocketInbox>,
     pub(crate) counters: Arc<Counters>,
+    /// What is to be reported behind the message that is still coming in.
+    reports: Vec<Control>,
+}
+
+impl WireEnd {
+    /// Tells the socket something that is not a message, and that needs no room.
+    pub(crate) fn report(&mut self, control: Control) {
+        self.reports.push(control);
+        self.publish_reports();
+    }
+
+    /// Publishes whole messages that were appended.
+    pub(crate) fn publish(&mut self, messages: usize) {
+        self.writer.publish(messages as u32);
+        self.allowance.write(messages as u64);
+        self.bell.ring();
+        self.publish_reports();
+    }
+
+    /// Forgets the front of a message whose rest will not come.
+    pub(crate) fn rollback(&mut self) {
+        self.writer.rollback();
+        self.publish_reports();
+    }
+
+    /// Not within a message: its front must not be seen before its end.
+    fn publish_reports(&mut self) {
+        if self.reports.is_empty() || self.writer.has_unpublished() {
+            return;
+        }
+        for control in self.reports.drain(..) {
+            self.writer.append_record(Record::Control(control), 0);
+        }
+        self.writer.publish(0);
+        self.bell.ring();
+    }
 }
 
 /// High-water marks of one socket, in messages. 0 is no mark.
@@ -477,6 +513,7 @@ impl Joint {
             bell: fed.bell,
             inbox: self.inbox.clone(),
             counters: counters.clone(),
+            reports: Vec::new(),
         };
         let outbound = (!fans_out).then_some(out.outbound);
         (PipeEnd { id, outbound, inbound, counters }, wire)

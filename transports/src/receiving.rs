@@ -192,7 +192,7 @@ impl Receiving {
             append_referenced(&mut wire.writer, &std::mem::take(&mut self.gathered).into());
         }
         if messages > 0 {
-            publish(wire, messages);
+            wire.publish(messages);
         }
     }
 
@@ -212,7 +212,7 @@ impl Receiving {
         }
         hand_up(&mut wire.writer, slice, 0..scan.complete_end);
         if scan.messages > 0 {
-            publish(wire, scan.messages);
+            wire.publish(scan.messages);
         }
         hand_up(&mut wire.writer, slice, scan.complete_end..scan.frames_end);
     }
@@ -246,7 +246,7 @@ impl Receiving {
         }
         debug_assert!(handed_up <= messages, "only whole messages count");
         if handed_up > 0 {
-            publish(wire, handed_up);
+            wire.publish(handed_up);
         }
     }
 }
@@ -257,12 +257,6 @@ fn room(wire: &mut WireEnd) -> usize {
 
 /// Bounds one scan, so that a log counts its messages without overflow.
 const MESSAGES_PER_SCAN: usize = 1 << 16;
-
-fn publish(wire: &mut WireEnd, messages: usize) {
-    wire.writer.publish(messages as u32);
-    wire.allowance.write(messages as u64);
-    wire.bell.ring();
-}
 
 fn hand_up(log: &mut Writer<Record>, slice: &Slice, range: std::ops::Range<usize>) {
     match range.len() {

@@ -28,7 +28,7 @@ impl Worker {
         peer.stage = Stage::Ending(after);
         (peer.receiving, peer.ending) = (None, None);
         if let Some(wire) = &mut peer.wire {
-            wire.writer.rollback();
+            wire.rollback();
         }
         if let Some(fd) = &peer.fd {
             // Ends receives and polls; a connection that is already gone needs no more.

@@ -208,9 +208,7 @@ impl Worker {
         }
         if port.options.reports_subscriptions {
             let wire = peer.wire.as_mut().expect("traffic has a pipe");
-            wire.writer.append_record(Record::Control(control), 0);
-            wire.writer.publish(0);
-            wire.bell.ring();
+            wire.report(control);
         }
     }
 
