@@ -21,7 +21,7 @@ const MESSAGES_MAX: u32 = (1 << MESSAGE_BITS) - 1;
 /// Bytes, its own and those its records refer to, after which a node is sealed.
 const WEIGHT_MAX: usize = 256 * 1024;
 /// Unused nodes that a log keeps for its writer.
-const RETURNED_MAX: usize = 4;
+const RETURNED_MAX: usize = 16;
 
 const MESSAGE_BITS: u32 = 20;
 const RECORD_BITS: u32 = 11;
