@@ -39,7 +39,7 @@ pub(crate) enum Intake {
     Messages,
     /// They are dropped: the socket only sends.
     Nothing,
-    /// Those that begin with 0 or 1 are subscriptions, the rest is dropped.
+    /// Messages whose first byte is 0 or 1 are subscriptions, the rest is dropped.
     Subscriptions,
     /// As above, and the rest goes up.
     SubscriptionsAndMessages,
@@ -57,6 +57,8 @@ pub(crate) enum Room {
 pub(crate) struct Receiving {
     scanner: Scanner,
     intake: Intake,
+    /// Whether the next frame to be sorted is not the first of its message.
+    is_within: bool,
     /// The front of a frame whose end has not come, and how many bytes it lacks at least.
     gathered: Vec<u8>,
     missing: usize,
@@ -66,7 +68,8 @@ pub(crate) struct Receiving {
 impl Receiving {
     pub(crate) fn new(frame_size_max: u64, intake: Intake) -> Self {
         let scanner = Scanner::new(frame_size_max);
-        Self { scanner, intake, gathered: Vec::new(), missing: 0, backlog: VecDeque::new() }
+        let (gathered, backlog) = (Vec::new(), VecDeque::new());
+        Self { scanner, intake, is_within: false, gathered, missing: 0, backlog }
     }
 
     /// Takes what was received behind what is still in the backlog.
@@ -197,7 +200,7 @@ impl Receiving {
     }
 
     fn take_frames(
-        &self,
+        &mut self,
         wire: &mut WireEnd,
         scan: &Scan,
         slice: &Slice,
@@ -217,9 +220,10 @@ impl Receiving {
         hand_up(&mut wire.writer, slice, scan.complete_end..scan.frames_end);
     }
 
-    /// Sorts the frames that a publisher receives.
+    /// Sorts the frames that a publisher receives. Only the first of a message is looked at: a
+    /// body may begin with any byte.
     fn take_subscriptions(
-        &self,
+        &mut self,
         wire: &mut WireEnd,
         mut frames: &[u8],
         messages: usize,
@@ -229,11 +233,12 @@ impl Receiving {
         while !frames.is_empty() && self.intake != Intake::Nothing {
             let (has_more, header_len, size) = parse_header(frames);
             let (frame, behind) = frames.split_at(header_len + size);
+            let is_first = !std::mem::replace(&mut self.is_within, has_more);
             match frame[header_len..] {
-                [1, ref topic @ ..] => {
+                [1, ref topic @ ..] if is_first => {
                     incoming.push(Incoming::Subscribe(Bytes::copy_from_slice(topic)));
                 }
-                [0, ref topic @ ..] => {
+                [0, ref topic @ ..] if is_first => {
                     incoming.push(Incoming::Cancel(Bytes::copy_from_slice(topic)));
                 }
                 _ if self.intake == Intake::SubscriptionsAndMessages => {

@@ -116,8 +116,7 @@ impl Stream {
 
     fn topic(mut self, topic: &'static [u8], is_wanted: bool, is_command: bool) -> Self {
         let bytes = Bytes::from_static(topic);
-        let incoming =
-            if is_wanted { Incoming::Subscribe(bytes) } else { Incoming::Cancel(bytes) };
+        let incoming = if is_wanted { Incoming::Subscribe(bytes) } else { Incoming::Cancel(bytes) };
         self.seen.incoming.push(format!("{incoming:?}"));
         match (is_wanted, is_command) {
             (true, true) => command::encode_subscribe(topic, &mut self.bytes),
@@ -311,7 +310,8 @@ fn what_is_no_frame_ends_the_stream_behind_what_is_good() {
 
 #[test]
 fn malformed_commands_end_the_stream() {
-    for bad in [&[4, 0][..], &[4, 1, 0], &[4, 3, 5, b'P', b'I'], &[4, 5, 4, b'P', b'I', b'N', b'G']] {
+    for bad in [&[4, 0][..], &[4, 1, 0], &[4, 3, 5, b'P', b'I'], &[4, 5, 4, b'P', b'I', b'N', b'G']]
+    {
         for size in [1, 2, usize::MAX] {
             let mut fixture = Fixture::plain();
             let mut parts = bad.chunks(size);
@@ -358,12 +358,11 @@ fn each_intake_takes_what_its_socket_can_receive() {
         .topic(b"bcd", false, false)
         .topic(&[7; 300], true, false)
         .topic(&[8; 300], true, true);
-    let stream = topics.message(&[b"up", b"wards"]).message(&[b""]).message(&[&[6; 40_000]]);
+    let stream =
+        topics.message(&[b"up", b"\x01wards", b"\x00"]).message(&[b""]).message(&[&[6; 40_000]]);
     let commands = ["Ping", "Subscribe(b\"a\")", "Cancel(b\"a\")", "x08"];
     for size in [1, 7, 100, usize::MAX] {
-        for intake in
-            [Intake::Nothing, Intake::Subscriptions, Intake::SubscriptionsAndMessages]
-        {
+        for intake in [Intake::Nothing, Intake::Subscriptions, Intake::SubscriptionsAndMessages] {
             let mut fixture = Fixture::new(intake, u64::MAX, 0);
             for part in stream.bytes.chunks(size) {
                 assert_eq!(fixture.receive(part), Ok(Room::Left));
