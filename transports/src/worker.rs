@@ -6,7 +6,7 @@
 //!
 //! Deliberately absent: waiting for an application. What does not fit stays in the kernel.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -78,8 +78,8 @@ pub struct Worker {
     generations: u64,
     /// Peers whose next send may be started.
     due: Vec<usize>,
-    /// Publishers whose log has more to be walked.
-    walks: Vec<PortId>,
+    /// Publishers whose log has more to be walked, each once, in turn.
+    walks: VecDeque<PortId>,
     /// Kept for their memory: connections that a walk has given something; what was posted, what
     /// completed, what came in.
     touched: Vec<usize>,
@@ -112,7 +112,7 @@ impl Worker {
             timers: Timers::default(),
             generations: 0,
             due: Vec::new(),
-            walks: Vec::new(),
+            walks: VecDeque::new(),
             touched: Vec::new(),
             notices: Vec::new(),
             completions: Vec::with_capacity(COMPLETIONS),
@@ -260,14 +260,21 @@ impl Worker {
     fn handle_readable(&mut self, pipe: PipeId) {
         match self.reached.get(&pipe) {
             Some(&Reached::Peer(key)) => self.make_due(key),
-            Some(&Reached::FanOut(port)) => self.walks.push(port),
+            Some(&Reached::FanOut(port)) => self.make_walk_due(port),
             None => {}
+        }
+    }
+
+    /// Has a publisher's log walked before the next enter.
+    fn make_walk_due(&mut self, port: PortId) {
+        if !self.walks.contains(&port) {
+            self.walks.push_back(port);
         }
     }
 
     fn walk(&mut self) {
         for _ in 0..self.walks.len() {
-            let id = self.walks.swap_remove(0);
+            let Some(id) = self.walks.pop_front() else { return };
             let Some(port) = self.ports.get_mut(&id) else { continue };
             let Some(fan_out) = &mut port.fan_out else { continue };
             let mut touched = std::mem::take(&mut self.touched);
@@ -277,7 +284,7 @@ impl Worker {
             }
             self.touched = touched;
             if has_more {
-                self.walks.push(id);
+                self.make_walk_due(id);
             } else {
                 self.check_closing(id);
             }

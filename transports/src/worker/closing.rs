@@ -54,7 +54,8 @@ impl Worker {
         if let (Some(member), Some(fan_out)) = (member, fan_out) {
             fan_out.leave(member);
             if fan_out.is_held() {
-                self.walks.push(peer.port);
+                let port = peer.port;
+                self.make_walk_due(port);
             }
         }
         if let Some(wire) = wire {
@@ -160,6 +161,8 @@ impl Worker {
             // A connection that is already gone ends with its receive.
             let _result = shutdown(fd, Shutdown::Write);
         }
+        // Nothing is sent any more, so that nobody waits for it.
+        self.set_member_connected(key, false);
         self.time_stage(key, DRAIN_TIME);
         self.arm_receive(key);
     }
@@ -180,7 +183,7 @@ impl Worker {
         let has_feed = port.fan_out.is_some();
         self.stop_listeners_of(id);
         if has_feed {
-            self.walks.push(id);
+            self.make_walk_due(id);
         }
         let belongs = |(key, peer): (usize, &Peer)| (peer.port == id).then_some(key);
         let keys: Vec<usize> = self.peers.iter().filter_map(belongs).collect();

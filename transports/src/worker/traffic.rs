@@ -121,7 +121,8 @@ impl Worker {
             if let Some(fan_out) = fan_out {
                 fan_out.count_sent(member, messages, bytes);
                 if fan_out.is_held() && messages > 0 {
-                    self.walks.push(peer.port);
+                    let port = peer.port;
+                    self.make_walk_due(port);
                 }
             }
             return;
