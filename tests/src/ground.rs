@@ -3,11 +3,11 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use zring::{AnyContext, Context, Driver, LocalContext, Wait};
 
-use crate::watchdog::{Watchdog, give_up};
+use crate::watchdog::{PATIENCE, Watchdog, give_up};
 
 /// Who drives: makes contexts of one kind.
 pub trait Ground: Sized + 'static {
@@ -175,8 +175,14 @@ impl<G: Ground> Cell<G> {
     }
 
     /// Looks until it is so, and lets whoever works work in between.
+    ///
+    /// # Panics
+    /// If that takes so long that it will never be so.
+    #[track_caller]
     pub fn until(&self, mut is_so: impl FnMut() -> bool) {
+        let begin = Instant::now();
         while !is_so() {
+            assert!(begin.elapsed() < PATIENCE / 2, "it is still not so after {PATIENCE:?} / 2");
             G::pause(&self.context);
         }
     }

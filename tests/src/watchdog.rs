@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// How long any one wait may take. Far beyond what a loaded machine needs, so that it tells a hang
 /// and not a slow day.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Ends the process unless it is dropped in time, or told that there is progress.
 pub struct Watchdog {
