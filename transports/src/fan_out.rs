@@ -180,3 +180,6 @@ impl FanOutLog {
         (self.open_bytes, self.is_open) = (0, false);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -329,6 +329,31 @@ impl Sending {
     }
 }
 
+#[cfg(test)]
+impl Sending {
+    /// What a kernel with room for `len` bytes would take of the next send, and the messages that
+    /// count as sent then. `None`: nothing is to be sent.
+    pub(crate) fn take(&mut self, len: usize) -> Option<(Vec<u8>, u64)> {
+        if !self.is_ready() {
+            return None;
+        }
+        let mut taken = Vec::new();
+        for piece in self.pieces() {
+            let part = piece.len().min(len - taken.len());
+            taken.extend_from_slice(&piece[..part]);
+        }
+        self.is_in_flight = true;
+        let messages = self.handle_sent(Ok(taken.len())).ok()?;
+        Some((taken, messages))
+    }
+
+    /// The kernel takes nothing before [`handle_writable`](Self::handle_writable).
+    pub(crate) fn block(&mut self) {
+        self.is_in_flight = true;
+        assert_eq!(self.handle_sent(Err(Errno::AGAIN)), Ok(0));
+    }
+}
+
 fn part(piece: &Piece, skip: usize, take: usize) -> Piece {
     match piece {
         Piece::Slice(slice) => Piece::Slice(slice.slice(skip..skip + take)),
