@@ -49,6 +49,11 @@ impl Allowance {
         self.limit.saturating_sub(self.written - self.granted)
     }
 
+    /// Raises the mark by so many messages; by 0, which is no mark, for good.
+    pub fn raise(&mut self, by: usize) {
+        self.limit = if by == 0 { u64::MAX } else { self.limit.saturating_add(by as u64) };
+    }
+
     /// Counts written messages. The caller had room for the first of them.
     #[inline]
     pub fn write(&mut self, messages: u64) {

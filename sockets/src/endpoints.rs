@@ -97,8 +97,9 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         let parsed = Endpoint::parse(endpoint)?;
         if let Endpoint::Inproc(name) = parsed {
             let (end, routing_id) = self.driver.names().connect(&name, endpoint, &self.party())?;
-            let mut pipe = Pipe::new(end, routing_id, endpoint.into());
-            pipe.is_connected = true;
+            let is_connected = routing_id.is_some();
+            let mut pipe = Pipe::new(end, routing_id.unwrap_or_default(), endpoint.into());
+            pipe.is_connected = is_connected;
             return self.add_connected(endpoint, pipe);
         }
         let is_known = self

@@ -102,9 +102,16 @@ impl Pipe {
         &self.end.counters
     }
 
-    /// Messages written and not granted, dropped ones aside; and those written.
-    pub(crate) fn written_and_queued(&mut self) -> Option<(u64, u64)> {
-        self.end.outbound.as_mut().map(|out| out.written_and_queued())
+    /// Messages written here, and not to a fan-out log.
+    pub(crate) fn written(&self) -> Option<u64> {
+        self.end.outbound.as_ref().map(|out| out.written())
+    }
+
+    /// An inproc peer has come, whose mark adds to ours.
+    pub(crate) fn raise_mark(&mut self, by: usize) {
+        if let Some(outbound) = &mut self.end.outbound {
+            outbound.raise_mark(by);
+        }
     }
 }
 

@@ -9,10 +9,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use zring_engine::park::Parker;
 use zring_transports::message::{Message, Payload};
 use zring_transports::notice::{Attachment, Event, Notice, PortId, SocketInbox};
-use zring_transports::pipe::{Joint, Marks};
+use zring_transports::pipe::{Joint, Marks, PipeId};
 
 use crate::Error;
 use crate::builder::{Builder, Options};
@@ -136,13 +137,14 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     fn handle_event(&mut self, event: Event) {
         match event {
             Event::Attached(attachment) => self.attach(*attachment),
-            Event::Connected(id, routing_id) => {
-                if let Some(key) = self.pipes.key(id)
-                    && let Some(pipe) = self.pipes.get_mut(key)
-                {
-                    (pipe.routing_id, pipe.is_connected) = (routing_id, true);
-                    self.pattern.identify(&mut self.pipes, key);
+            Event::Connected(id, routing_id) => self.note_connected(id, routing_id),
+            Event::Met(id, routing_id, mark) => {
+                let pipe = self.pipes.key(id).and_then(|key| self.pipes.get_mut(key));
+                if let Some(pipe) = pipe {
+                    pipe.raise_mark(mark);
                 }
+                self.note_connected(id, routing_id);
+                self.handle_event(Event::Writable(id));
             }
             Event::Readable(id) => {
                 if let Some(key) = self.pipes.key(id) {
@@ -162,6 +164,15 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
             Event::Unlistened(id) => self.endpoints.note_unlistened(id),
             Event::Failed | Event::Terminated => self.is_terminated = true,
             Event::Walked | Event::Closed => {}
+        }
+    }
+
+    fn note_connected(&mut self, id: PipeId, routing_id: Bytes) {
+        if let Some(key) = self.pipes.key(id)
+            && let Some(pipe) = self.pipes.get_mut(key)
+        {
+            (pipe.routing_id, pipe.is_connected) = (routing_id, true);
+            self.pattern.identify(&mut self.pipes, key);
         }
     }
 
@@ -510,14 +521,10 @@ pub struct PipeCounters {
 impl PipeCounters {
     fn read(pipe: &mut Pipe) -> Self {
         let relaxed = std::sync::atomic::Ordering::Relaxed;
-        let own = pipe.written_and_queued();
-        let is_inproc = pipe.end().worker().is_none();
+        let written = pipe.written();
         let counters = pipe.counters();
-        let accepted = own.map_or_else(|| counters.accepted.load(relaxed), |(written, _)| written);
-        let sent = match own {
-            Some((written, queued)) if is_inproc => written - queued,
-            _ => counters.sent.load(relaxed),
-        };
+        let accepted = written.unwrap_or_else(|| counters.accepted.load(relaxed));
+        let sent = counters.sent.load(relaxed);
         Self {
             endpoint: pipe.endpoint.to_string(),
             sent,

@@ -14,7 +14,7 @@ use zring_zmtp::SocketType;
 
 use crate::Error;
 use crate::notice::{Attachment, Event};
-use crate::pipe::{Joint, PipeEnd, Seat};
+use crate::pipe::{Joint, PipeEnd, PipeId, Seat};
 
 /// One socket, as its peers need to know it.
 #[derive(Clone)]
@@ -42,6 +42,8 @@ struct Name {
 struct Waiting {
     /// What the connecting socket is.
     party: Party,
+    /// What that socket calls its end.
+    pipe: PipeId,
     end: PipeEnd,
     seat: Seat,
 }
@@ -58,9 +60,14 @@ impl Names {
             return Err(Error::AddressInUse { endpoint: endpoint.to_owned() });
         }
         entry.bound = Some(party.clone());
-        for Waiting { party: peer, end, seat } in entry.waiting.drain(..) {
+        for Waiting { party: peer, pipe, mut end, seat } in entry.waiting.drain(..) {
             if party.socket_type.accepts(peer.socket_type) {
                 seat.get_or_init(|| party.joint.inbox.clone());
+                if let Some(outbound) = &mut end.outbound {
+                    outbound.raise_mark(party.joint.marks.send);
+                }
+                let (id, mark) = (party.routing_id.clone(), party.joint.marks.receive);
+                peer.joint.inbox.post(Event::Met(pipe, id, mark));
                 attach(party, end, peer.routing_id, endpoint);
             } else {
                 end.hang_up();
@@ -81,7 +88,8 @@ impl Names {
     }
 
     /// Connects to a name. Answers the connecting socket's end, and the routing id of the peer if
-    /// somebody is bound; otherwise the pipe waits, with the connecting side's marks alone.
+    /// somebody is bound; otherwise the pipe waits, with the connecting side's marks alone
+    /// until [`Event::Met`].
     ///
     /// # Errors
     /// [`Error::InvalidEndpoint`] if the socket bound there is of a type that this one cannot
@@ -91,14 +99,15 @@ impl Names {
         name: &str,
         endpoint: &str,
         party: &Party,
-    ) -> Result<(PipeEnd, Bytes), Error> {
+    ) -> Result<(PipeEnd, Option<Bytes>), Error> {
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = names.entry(name.to_owned()).or_default();
         let Some(bound) = &entry.bound else {
             let seat = Seat::default();
             let (ours, end) = party.joint.to_nobody(&seat);
-            entry.waiting.push(Waiting { party: party.clone(), end, seat });
-            return Ok((ours, Bytes::new()));
+            let pipe = ours.id;
+            entry.waiting.push(Waiting { party: party.clone(), pipe, end, seat });
+            return Ok((ours, None));
         };
         if !bound.socket_type.accepts(party.socket_type) {
             let reason = "the socket bound there is of a type that this one cannot talk to";
@@ -106,7 +115,7 @@ impl Names {
         }
         let (ours, theirs) = party.joint.to_socket(&bound.joint);
         attach(bound, theirs, party.routing_id.clone(), endpoint);
-        Ok((ours, bound.routing_id.clone()))
+        Ok((ours, Some(bound.routing_id.clone())))
     }
 }
 

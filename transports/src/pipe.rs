@@ -229,6 +229,11 @@ impl Outbound {
         self.allowance.room() > 0
     }
 
+    /// The peer has come, whose mark adds to ours; 0 is none.
+    pub fn raise_mark(&mut self, by: usize) {
+        self.allowance.raise(by);
+    }
+
     /// Looks for room again, and asks for [`Event::Writable`] if there is none.
     pub fn want_room(&mut self) -> bool {
         self.allowance.want()
@@ -258,9 +263,10 @@ impl Outbound {
         self.bell.ring();
     }
 
-    /// Messages written since the beginning, and those of them not yet granted by the reader.
-    pub fn written_and_queued(&mut self) -> (u64, u64) {
-        (self.allowance.written(), self.allowance.queued())
+    /// Messages written since the beginning.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.allowance.written()
     }
 }
 
@@ -277,6 +283,8 @@ pub struct Inbound {
     short_runs: u32,
     /// Something that came while its frames were looked for.
     control: Option<Control>,
+    /// What an inproc peer counts as sent.
+    counted: Option<Arc<Counters>>,
 }
 
 impl Inbound {
@@ -321,6 +329,9 @@ impl Inbound {
 
     #[inline]
     fn count_message(&mut self) {
+        if let Some(counters) = &self.counted {
+            counters.sent.store(self.consumption.taken() + 1, Ordering::Relaxed);
+        }
         if self.consumption.take(1) {
             self.other.tell_writable();
         }
@@ -463,7 +474,7 @@ impl Direction {
         Self { outbound: Outbound { log: writer, allowance, bell }, log, consumption, scheduled }
     }
 
-    fn split(self, writer: Other) -> (Outbound, Inbound) {
+    fn split(self, writer: Other, counted: Option<Arc<Counters>>) -> (Outbound, Inbound) {
         let Self { outbound, log, consumption, scheduled } = self;
         let run = Slice::default();
         let inbound = Inbound {
@@ -475,6 +486,7 @@ impl Direction {
             at: 0,
             short_runs: 0,
             control: None,
+            counted,
         };
         (outbound, inbound)
     }
@@ -502,7 +514,7 @@ impl Joint {
         let out = Direction::new(&self.pools, self.marks.send, worker.clone(), self.is_local);
         let into = Direction::new(&self.pools, self.marks.receive, socket.clone(), self.is_local);
         let counters = Arc::new(Counters::default());
-        let (fed, inbound) = into.split(worker);
+        let (fed, inbound) = into.split(worker, None);
         let wire = WireEnd {
             id,
             reader: (!fans_out).then_some(out.log),
@@ -540,17 +552,16 @@ impl Joint {
         let there = Other { side: there, id: peer_id };
         let out = Direction::new(&self.pools, out, there.clone(), is_local);
         let into = Direction::new(&self.pools, into, here.clone(), is_local);
-        let (outbound, peer_inbound) = out.split(here);
-        let (peer_outbound, inbound) = into.split(there);
-        (PipeEnd::new(id, outbound, inbound), PipeEnd::new(peer_id, peer_outbound, peer_inbound))
+        let (counters, peer_counters) = (Arc::<Counters>::default(), Arc::<Counters>::default());
+        let (outbound, peer_inbound) = out.split(here, Some(counters.clone()));
+        let (peer_outbound, inbound) = into.split(there, Some(peer_counters.clone()));
+        let ours = PipeEnd { id, outbound: Some(outbound), inbound, counters };
+        let (id, outbound, inbound) = (peer_id, Some(peer_outbound), peer_inbound);
+        (ours, PipeEnd { id, outbound, inbound, counters: peer_counters })
     }
 }
 
 impl PipeEnd {
-    fn new(id: PipeId, outbound: Outbound, inbound: Inbound) -> Self {
-        Self { id, outbound: Some(outbound), inbound, counters: Arc::default() }
-    }
-
     /// Tells an inproc peer that this end is gone. A worker learns it by [`Notice::HangUp`].
     pub fn hang_up(&self) {
         if let Side::Socket(seat) = &self.inbound.other.side {

@@ -30,6 +30,9 @@ pub(crate) enum Incoming {
     Ping(Bytes),
     Subscribe(Bytes),
     Cancel(Bytes),
+    /// A frame that a publisher received, header included, and whether more of its message follow:
+    /// in order with the subscriptions.
+    Frame(Bytes, bool),
 }
 
 /// What happens to message frames.
@@ -186,7 +189,7 @@ impl Receiving {
     ) {
         if self.intake != Intake::Messages {
             let frame = std::mem::take(&mut self.gathered);
-            return self.take_subscriptions(wire, &frame, messages, incoming);
+            return self.take_subscriptions(&frame, incoming);
         }
         if self.gathered.len() <= GATHER_COPY_MAX {
             wire.writer.append(&self.gathered, &[]);
@@ -211,7 +214,7 @@ impl Receiving {
         }
         if self.intake != Intake::Messages {
             let frames = &slice[..scan.frames_end];
-            return self.take_subscriptions(wire, frames, scan.messages, incoming);
+            return self.take_subscriptions(frames, incoming);
         }
         hand_up(&mut wire.writer, slice, 0..scan.complete_end);
         if scan.messages > 0 {
@@ -222,14 +225,7 @@ impl Receiving {
 
     /// Sorts the frames that a publisher receives. Only the first of a message is looked at: a
     /// body may begin with any byte.
-    fn take_subscriptions(
-        &mut self,
-        wire: &mut WireEnd,
-        mut frames: &[u8],
-        messages: usize,
-        incoming: &mut Vec<Incoming>,
-    ) {
-        let mut handed_up = 0;
+    fn take_subscriptions(&mut self, mut frames: &[u8], incoming: &mut Vec<Incoming>) {
         while !frames.is_empty() && self.intake != Intake::Nothing {
             let (has_more, header_len, size) = parse_header(frames);
             let (frame, behind) = frames.split_at(header_len + size);
@@ -242,16 +238,11 @@ impl Receiving {
                     incoming.push(Incoming::Cancel(Bytes::copy_from_slice(topic)));
                 }
                 _ if self.intake == Intake::SubscriptionsAndMessages => {
-                    append(&mut wire.writer, frame);
-                    handed_up += usize::from(!has_more);
+                    incoming.push(Incoming::Frame(Bytes::copy_from_slice(frame), has_more));
                 }
                 _ => {}
             }
             frames = behind;
-        }
-        debug_assert!(handed_up <= messages, "only whole messages count");
-        if handed_up > 0 {
-            wire.publish(handed_up);
         }
     }
 }
@@ -271,7 +262,8 @@ fn hand_up(log: &mut Writer<Record>, slice: &Slice, range: std::ops::Range<usize
     }
 }
 
-fn append(log: &mut Writer<Record>, frame: &[u8]) {
+/// Appends one whole frame.
+pub(crate) fn append(log: &mut Writer<Record>, frame: &[u8]) {
     if frame.len() <= GATHER_COPY_MAX {
         return log.append(frame, &[]);
     }

@@ -16,7 +16,7 @@ use crate::notice::{Attachment, Event};
 use crate::peer::{After, Origin, Stage};
 use crate::pipe::{Control, Counters, Record};
 use crate::port::PortOptions;
-use crate::receiving::{Incoming, Intake, Receiving, Room};
+use crate::receiving::{Incoming, Intake, Receiving, Room, append};
 
 impl Worker {
     pub(super) fn start_handshake(&mut self, key: usize) {
@@ -194,6 +194,13 @@ impl Worker {
             }
             Incoming::Subscribe(topic) => self.subscribe(key, Control::Subscribe(topic)),
             Incoming::Cancel(topic) => self.subscribe(key, Control::Cancel(topic)),
+            Incoming::Frame(frame, has_more) => {
+                let wire = self.peers[key].wire.as_mut().expect("traffic has a pipe");
+                append(&mut wire.writer, &frame);
+                if !has_more {
+                    wire.publish(1);
+                }
+            }
         }
     }
 
