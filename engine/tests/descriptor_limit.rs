@@ -1,4 +1,5 @@
-//! Accepting without a descriptor left. The limit is the process's, so this test has one of its own.
+//! Accepting without a descriptor left. The limit is the process's, so this test has one of its
+//! own.
 
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
