@@ -1,0 +1,175 @@
+//! Subscriptions: late, undone, repeated, of any length, in either direction.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tests::{Cell, Ground, cells};
+
+use crate::duo::{Duo, PUB_SUB, PUB_XSUB, Role, Talk, XPUB_SUB, XPUB_XSUB, play, wait_for};
+use crate::party::{Ours, Party, Theirs};
+
+/// Stands before what tells one step from another. No subscription of a step begins like this.
+const MARK: u8 = 0xff;
+
+/// A change of subscriptions, and what comes of all that is published then.
+struct Step {
+    /// `+` or `-`, and a prefix.
+    changes: Vec<(bool, Vec<u8>)>,
+    expected: Vec<usize>,
+}
+
+fn topics() -> Vec<Vec<u8>> {
+    let long = vec![b'x'; 300];
+    let longer = vec![b'x'; 301];
+    vec![vec![], b"a".to_vec(), b"ab".to_vec(), b"b".to_vec(), long, longer, vec![b'x'; 299]]
+}
+
+fn steps() -> Vec<Step> {
+    let step = |changes: &[(bool, &[u8])], expected: &[usize]| Step {
+        changes: changes.iter().map(|(sign, prefix)| (*sign, prefix.to_vec())).collect(),
+        expected: expected.to_vec(),
+    };
+    let long = [b'x'; 300];
+    vec![
+        step(&[], &[]),
+        step(&[(true, b"a")], &[1, 2]),
+        step(&[(true, &long)], &[1, 2, 4, 5]),
+        step(&[(true, b"a"), (true, b"a")], &[1, 2, 4, 5]),
+        step(&[(false, b"a")], &[1, 2, 4, 5]),
+        step(&[(false, b"a")], &[1, 2, 4, 5]),
+        step(&[(false, b"a")], &[4, 5]),
+        step(&[(false, b"never")], &[4, 5]),
+        step(&[(true, b"ab"), (false, &long)], &[2]),
+        step(&[(true, b"")], &[0, 1, 2, 3, 4, 5, 6]),
+        step(&[(false, b"ab")], &[0, 1, 2, 3, 4, 5, 6]),
+        step(&[(false, b""), (true, b"b")], &[3]),
+        step(&[(false, b"b")], &[]),
+    ]
+}
+
+fn mark(step: usize) -> Vec<u8> {
+    vec![MARK, u8::try_from(step).unwrap()]
+}
+
+fn publish(heard: &AtomicUsize, party: &mut dyn Party) {
+    for index in 0..steps().len() {
+        while heard.load(Ordering::Acquire) <= index {
+            party.send(&[mark(index)]);
+            party.pause();
+        }
+        for (number, topic) in topics().into_iter().enumerate() {
+            party.send(&[topic, number.to_be_bytes().to_vec()]);
+        }
+        party.send(&[mark(index), b"end".to_vec()]);
+    }
+}
+
+fn follow(heard: &AtomicUsize, party: &mut dyn Party) {
+    for (index, step) in steps().into_iter().enumerate() {
+        for (is_wanted, prefix) in step.changes {
+            party.subscribe(is_wanted, &prefix);
+        }
+        // What was subscribed to before this is in effect when this is.
+        party.subscribe(true, &mark(index));
+        let mut found = Vec::new();
+        loop {
+            let frames = party.recv();
+            match &frames[..] {
+                [mark] if mark[..1] == [MARK] => heard.store(index + 1, Ordering::Release),
+                [mark, _] if mark[..] == self::mark(index) => break,
+                [_, number] => {
+                    found.push(usize::from_be_bytes(number[..].try_into().unwrap()));
+                }
+                _ => panic!("step {index}: {frames:?}"),
+            }
+        }
+        assert_eq!(found, step.expected, "step {index}");
+    }
+}
+
+fn changes_take_effect_in_order<G: Ground>(cell: &Cell<G>) {
+    for duo in [PUB_SUB, PUB_XSUB, XPUB_SUB, XPUB_XSUB] {
+        for role in Role::BOTH {
+            for we_bind in [true, false] {
+                let (mut ours, mut theirs) = strangers(cell, duo, role, we_bind);
+                let heard = AtomicUsize::new(0);
+                play(role, &mut ours, &mut theirs, |talk: &Talk, role, party| {
+                    if role == Role::From {
+                        publish(&heard, party);
+                        talk.await_end(party);
+                    } else {
+                        follow(&heard, party);
+                        talk.end();
+                    }
+                });
+                cell.watchdog.pat();
+            }
+        }
+    }
+}
+
+/// As [`introduce`](crate::duo::introduce), without a subscription.
+fn strangers<G: Ground>(
+    cell: &Cell<G>,
+    duo: Duo,
+    role: Role,
+    we_bind: bool,
+) -> (Ours<'_, G>, Theirs) {
+    let mut ours = Ours::new(&cell.context, duo.setup(role));
+    let mut theirs = Theirs::new(duo.setup(role.other()));
+    if we_bind {
+        theirs.connect(&ours.bind(&cell.endpoint()).unwrap());
+    } else {
+        ours.connect(&theirs.bind(&cell.endpoint()).unwrap());
+    }
+    (ours, theirs)
+}
+
+/// Whether to subscribe or to undo it, and the prefix.
+type Change = (bool, &'static [u8]);
+
+/// What is subscribed to and undone, and whether an XPUB hears of it: of the first of equal ones,
+/// and of the undoing of the last.
+const CHANGES: [(Change, bool); 9] = [
+    ((true, b"a"), true),
+    ((true, b"a"), false),
+    ((true, b""), true),
+    ((true, &[b'x'; 300]), true),
+    ((false, b"a"), false),
+    ((false, b"a"), true),
+    ((false, &[b'x'; 300]), true),
+    ((false, b""), true),
+    ((true, b"last"), true),
+];
+
+fn an_xpub_hears_of_each_prefix_once<G: Ground>(cell: &Cell<G>) {
+    for (duo, role) in
+        [XPUB_SUB, XPUB_XSUB].into_iter().flat_map(|duo| Role::BOTH.map(|role| (duo, role)))
+    {
+        // A subscriber that is bound learns of newcomers in its calls, and makes none here.
+        let (mut ours, mut theirs) = strangers(cell, duo, role, role == Role::From);
+        let is_heard = AtomicBool::new(false);
+        play(role, &mut ours, &mut theirs, |talk, role, party| {
+            if role == Role::To {
+                party.subscribe(true, b"first");
+                wait_for(&is_heard, party);
+                for ((is_wanted, prefix), _) in CHANGES {
+                    party.subscribe(is_wanted, prefix);
+                }
+                return talk.await_end(party);
+            }
+            assert_eq!(party.recv(), [b"\x01first"]);
+            is_heard.store(true, Ordering::Release);
+            for ((is_wanted, prefix), _) in CHANGES.into_iter().filter(|(_, is_told)| *is_told) {
+                assert_eq!(party.recv(), [[&[u8::from(is_wanted)], prefix].concat()]);
+            }
+            talk.end();
+        });
+        cell.watchdog.pat();
+    }
+}
+
+cells!(
+    [Threads, Caller] x [Tcp, Ipc]:
+    changes_take_effect_in_order,
+    an_xpub_hears_of_each_prefix_once,
+);
