@@ -1,0 +1,138 @@
+//! Crowds: a subscriber that does not read harms nobody else, and hundreds of them are served.
+
+use tests::bytes::{body, number};
+use tests::{Caller, Cell, Ground, Threads, Transport, cells};
+use zring::{Pub, Sub, XPub};
+
+use crate::raw::{dial, frame, handshake};
+use crate::{child_arguments, run_child, tell_done};
+
+const SUBSCRIBERS: usize = 500;
+/// Of one message, in bytes.
+const SIZE: usize = 4096;
+/// Messages that are published before a subscriber that reads has to read.
+const BATCH: usize = 100;
+/// What is published in all: more than could hide in memory.
+const PUBLISHED: usize = 200 << 20;
+/// How much this process may grow meanwhile: for the stalled subscriber it keeps 1000 messages.
+const GROWTH_MAX: usize = 40 << 20;
+
+/// Physical memory of this process, in bytes.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    let kib: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kib << 10
+}
+
+fn stall<G: Ground>(cell: &Cell<G>) {
+    let mut publisher = Pub::new(&cell.context).unwrap();
+    let endpoint = publisher.bind(&cell.endpoint()).unwrap();
+    let mut subs = [(); 2].map(|()| {
+        let mut sub = Sub::new(&cell.context).unwrap();
+        sub.subscribe("").unwrap();
+        sub.connect(&endpoint).unwrap();
+        sub
+    });
+    let mut heard = [false; 2];
+    cell.until(|| {
+        publisher.send("are you there").unwrap();
+        publisher.flush().unwrap();
+        for (sub, heard) in subs.iter_mut().zip(&mut heard) {
+            *heard |= sub.try_recv().is_ok();
+        }
+        heard == [true; 2]
+    });
+    publisher.send("now").unwrap();
+    publisher.flush().unwrap();
+    for sub in &mut subs {
+        while sub.recv().unwrap() != "now" {}
+    }
+    let subscription = frame(0, b"\x01");
+    let stalled = dial(&endpoint, &[handshake("SUB"), subscription].concat());
+    cell.until(|| publisher.peers() == 3);
+    let message = body(0, SIZE);
+    let before = resident();
+    let mut most = before;
+    for round in 0..PUBLISHED / SIZE / BATCH {
+        cell.watchdog.pat();
+        for _ in 0..BATCH {
+            publisher.send_more(&number(round as u64)).unwrap();
+            publisher.send(&message).unwrap();
+        }
+        publisher.flush().unwrap();
+        for sub in &mut subs {
+            for _ in 0..BATCH {
+                let frames = sub.recv_multipart().unwrap();
+                assert!(frames[0] == number(round as u64)[..] && frames[1] == message[..]);
+            }
+        }
+        most = most.max(resident());
+    }
+    let mut dropped: Vec<_> = publisher.counters().iter().map(|pipe| pipe.dropped).collect();
+    dropped.sort_unstable();
+    assert_eq!(dropped[..2], [0, 0]);
+    assert!(dropped[2] > 0, "the stalled subscriber was kept everything");
+    let growth = most - before;
+    assert!(growth < GROWTH_MAX, "grew by {growth} bytes");
+    drop(stalled);
+    cell.until(|| publisher.peers() == 2);
+}
+
+/// Where nobody else grows.
+#[test]
+#[ignore = "a child's part"]
+fn child_stalls() {
+    match &child_arguments!()[0][..] {
+        "threads" => stall(&Cell::<Threads>::new(Transport::Tcp)),
+        _ => stall(&Cell::<Caller>::new(Transport::Tcp)),
+    }
+    tell_done();
+}
+
+#[test]
+fn a_stalled_subscriber_costs_others_nothing_and_little_memory() {
+    run_child("crowds::child_stalls", &["threads"]);
+    run_child("crowds::child_stalls", &["caller"]);
+}
+
+/// A topic of one subscriber alone.
+fn topic(index: usize) -> String {
+    format!("one {index:03}")
+}
+
+fn every_one_of_500_subscribers_hears<G: Ground>(cell: &Cell<G>) {
+    let mut publisher = XPub::new(&cell.context).unwrap();
+    let endpoint = publisher.bind(&cell.endpoint()).unwrap();
+    let mut subs = Vec::new();
+    for index in 0..SUBSCRIBERS {
+        let mut sub = Sub::new(&cell.context).unwrap();
+        // Told in this order, so that with the second the first is in effect.
+        sub.subscribe("all").unwrap();
+        sub.subscribe(topic(index)).unwrap();
+        sub.connect(&endpoint).unwrap();
+        subs.push(sub);
+    }
+    let mut reports = 0;
+    while reports < SUBSCRIBERS {
+        reports += usize::from(publisher.recv().unwrap().starts_with(b"\x01one "));
+        cell.watchdog.pat();
+    }
+    assert_eq!(publisher.peers(), SUBSCRIBERS);
+    for value in 0..3 {
+        publisher.send_multipart([b"all", &number(value)[..]]).unwrap();
+    }
+    for index in 0..SUBSCRIBERS {
+        publisher.send(topic(index)).unwrap();
+    }
+    publisher.flush().unwrap();
+    for (index, sub) in subs.iter_mut().enumerate() {
+        cell.watchdog.pat();
+        for value in 0..3 {
+            assert_eq!(sub.recv_multipart().unwrap(), [b"all", &number(value)[..]]);
+        }
+        assert_eq!(sub.recv().unwrap(), topic(index));
+    }
+}
+
+cells!([Threads, TwoThreads, Caller] x [Tcp, Ipc]: every_one_of_500_subscribers_hears);

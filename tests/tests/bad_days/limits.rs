@@ -1,0 +1,131 @@
+//! Limits: no descriptor is left, or the kernel's rings are forbidden.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+use tests::{Caller, Cell, Ground, Threads, Transport};
+use zring::{Error, Pull, Push, TransportError};
+
+use crate::raw::{dial, frame, handshake};
+use crate::{child_arguments, run_child, tell_done};
+
+/// `io_uring_setup(2)` has this number on every architecture.
+const IO_URING_SETUP: i64 = 425;
+/// Descriptors that the child may have, in all.
+const DESCRIPTORS: u64 = 64;
+
+/// Takes every descriptor that is left.
+fn take_all() -> Vec<File> {
+    std::iter::from_fn(|| File::open("/dev/null").ok()).collect()
+}
+
+fn without_descriptors<G: Ground>() {
+    let cell = Cell::<G>::new(Transport::Tcp);
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(DESCRIPTORS), ..limit }).unwrap();
+    let mut pull = Pull::new(&cell.context).unwrap();
+    let endpoint = pull.bind(&cell.endpoint()).unwrap();
+    let mut push = Push::new(&cell.context).unwrap();
+    push.connect(&endpoint).unwrap();
+    push.send("before").unwrap();
+    assert_eq!(pull.recv().unwrap(), "before");
+
+    let mut files = take_all();
+    let any = cell.endpoint();
+    let refused: Error = TransportError::TooManyOpenFiles { endpoint: any.clone() }.into();
+    assert_eq!(pull.bind(&any), Err(refused.clone()));
+    assert_eq!(Pull::new(&cell.context).unwrap().bind(&any), Err(refused));
+    let fresh = G::context();
+    let refusal = Pull::new(&fresh).unwrap().bind(&any).unwrap_err();
+    assert!(refusal.to_string().contains("descriptor"), "{refusal}");
+    push.send("meanwhile").unwrap();
+    push.flush().unwrap();
+    assert_eq!(pull.recv().unwrap(), "meanwhile");
+
+    // Who connects from elsewhere waits for a descriptor, and so does who connects from here.
+    drop(files.pop());
+    let mut stranger = dial(&endpoint, &handshake("PUSH"));
+    stranger.write_all(&frame(0, b"late")).unwrap();
+    let mut late = Push::new(&cell.context).unwrap();
+    late.connect(&endpoint).unwrap();
+    late.send("late").unwrap();
+    push.send("meanwhile").unwrap();
+    push.flush().unwrap();
+    assert_eq!(pull.recv().unwrap(), "meanwhile");
+
+    drop(files);
+    for _ in 0..2 {
+        assert_eq!(pull.recv().unwrap(), "late");
+    }
+    pull.bind(&any).unwrap();
+    Pull::new(&fresh).unwrap().bind(&any).unwrap();
+}
+
+#[test]
+#[ignore = "a child's part"]
+fn child_without_descriptors() {
+    match &child_arguments!()[0][..] {
+        "threads" => without_descriptors::<Threads>(),
+        _ => without_descriptors::<Caller>(),
+    }
+    tell_done();
+}
+
+#[test]
+fn without_descriptors_what_stands_goes_on_and_the_rest_waits() {
+    let name = "limits::child_without_descriptors";
+    run_child(name, &["threads"]);
+    run_child(name, &["caller"]);
+}
+
+/// The calling thread, and those it starts, cannot make a ring any more.
+fn forbid_rings(errno: u32) {
+    let arch = std::env::consts::ARCH.try_into().unwrap();
+    let rules = BTreeMap::from([(IO_URING_SETUP, Vec::new())]);
+    let (otherwise, then) = (SeccompAction::Allow, SeccompAction::Errno(errno));
+    let filter = SeccompFilter::new(rules, otherwise, then, arch).unwrap();
+    apply_filter(&BpfProgram::try_from(filter).unwrap()).unwrap();
+}
+
+fn without_rings<G: Ground>(says: &str) {
+    let cell = Cell::<G>::new(Transport::Tcp);
+    let mut pull = Pull::new(&cell.context).unwrap();
+    let mut push = Push::new(&cell.context).unwrap();
+    for _ in 0..2 {
+        for transport in [Transport::Tcp, Transport::Ipc] {
+            let refusal = pull.bind(&transport.endpoint()).unwrap_err();
+            let is_engine = matches!(refusal, Error::Transport(TransportError::Engine(_)));
+            assert!(is_engine && refusal.to_string().contains(says), "{refusal}");
+            assert_eq!(push.connect(&transport.fixed_endpoint()), Err(refusal));
+        }
+    }
+    push.connect(&pull.bind(&Transport::Inproc.endpoint()).unwrap()).unwrap();
+    push.send("without a ring").unwrap();
+    assert_eq!(pull.recv().unwrap(), "without a ring");
+}
+
+#[test]
+#[ignore = "a child's part"]
+fn child_without_rings() {
+    let arguments = child_arguments!();
+    forbid_rings(arguments[1].parse().unwrap());
+    match &arguments[0][..] {
+        "threads" => without_rings::<Threads>(&arguments[2]),
+        _ => without_rings::<Caller>(&arguments[2]),
+    }
+    tell_done();
+}
+
+#[test]
+fn a_forbidden_io_uring_is_told_exactly_and_inproc_does_without() {
+    let forbidden = ["1", "io_uring is forbidden to this process"];
+    let absent = ["38", "this kernel has no io_uring"];
+    for [errno, says] in [forbidden, absent] {
+        for who in ["threads", "caller"] {
+            run_child("limits::child_without_rings", &[who, errno, says]);
+        }
+    }
+}

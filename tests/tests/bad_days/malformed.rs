@@ -1,0 +1,210 @@
+//! Malformed peers: their connection is closed, and nobody else's.
+
+use std::io::Write;
+use std::net::Shutdown;
+use std::time::Duration;
+
+use tests::bytes::number;
+use tests::{Cell, Ground, Watchdog, cells};
+use zring::{Dealer, Error, Pub, Pull, Push, Router, Sub};
+
+use crate::raw::{
+    dial, frame, greeting, greeting_of, handshake, is_closed, long_header, ready, ready_with,
+    wait_for_close,
+};
+
+/// In bytes. No good peer here sends so much.
+const FRAME_SIZE_MAX: u64 = 1000;
+
+/// What no socket that talks to this type takes, and why.
+fn offences(socket_type: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let well_begun = handshake(socket_type);
+    let after = |bytes: &[u8]| [&well_begun[..], bytes].concat();
+    let greeted = |bytes: &[u8]| [&greeting()[..], bytes].concat();
+    let garbage: Vec<u8> = tests::bytes::body(7, 4096).into_iter().map(|byte| byte | 1).collect();
+    vec![
+        ("another protocol", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec()),
+        ("garbage", garbage.clone()),
+        ("a signature that does not end", [&[0xff; 10][..], &[0; 54]].concat()),
+        ("garbage behind a greeting", greeted(&garbage)),
+        ("ZMTP 1.0, anonymous", vec![1, 0]),
+        ("ZMTP 2.0", vec![0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 1, 8, 0, 0]),
+        ("a mechanism we lack", greeting_of([3, 0], b"CURVE")),
+        ("an unknown mechanism", greeting_of([3, 1], b"NULLNULL")),
+        ("an incompatible socket type", greeted(&ready("REQ"))),
+        ("a socket type that there is not", greeted(&ready("PUSHY"))),
+        ("no socket type", greeted(&ready_with(&[]))),
+        ("a socket type twice", {
+            let property = ("Socket-Type", socket_type.as_bytes());
+            greeted(&ready_with(&[property, property]))
+        }),
+        ("a READY that is cut short", greeted(&frame(4, b"\x05READY\x0bSocket-Type\0\0"))),
+        ("a message instead of READY", greeted(&frame(0, b"too early"))),
+        ("another command instead of READY", greeted(&frame(4, b"\x04PING\0\0"))),
+        ("a reserved flag bit", after(&frame(8, b"x"))),
+        ("all reserved flag bits", after(&frame(0xf8, b"x"))),
+        ("a command that more follows", after(&frame(5, b"\x04PING\0\0"))),
+        ("a command without a name", after(&frame(4, b""))),
+        ("a frame over the limit", after(&long_header(0, FRAME_SIZE_MAX + 1))),
+        ("a command over the limit", after(&long_header(4, FRAME_SIZE_MAX + 1))),
+        ("a later frame over the limit", {
+            after(&[frame(1, b"first"), long_header(0, FRAME_SIZE_MAX + 1)].concat())
+        }),
+        ("a size with its top bit set", after(&long_header(0, u64::MAX))),
+    ]
+}
+
+fn a_pull_closes_a_malformed_peer_and_hears_the_good_one<G: Ground>(cell: &Cell<G>) {
+    let builder = Pull::builder().message_size_max(Some(FRAME_SIZE_MAX));
+    let mut pull = builder.build(&cell.context).unwrap();
+    let endpoint = pull.bind(&cell.endpoint()).unwrap();
+    let mut push = Push::new(&cell.context).unwrap();
+    push.connect(&endpoint).unwrap();
+    push.send("first").unwrap();
+    assert_eq!(pull.recv().unwrap(), "first");
+    for (value, (offence, bytes)) in (0..).zip(offences("PUSH")) {
+        cell.watchdog.pat();
+        let _watchdog = Watchdog::new(offence);
+        let mut bad = dial(&endpoint, &bytes);
+        push.send(&number(value)).unwrap();
+        push.flush().unwrap();
+        wait_for_close(cell, &mut bad);
+        assert_eq!(pull.recv().unwrap(), number(value), "{offence}");
+        cell.until(|| pull.peers() == 1);
+        assert_eq!(pull.try_recv().err(), Some(Error::WouldBlock), "{offence}");
+    }
+}
+
+fn a_router_closes_a_malformed_peer_and_answers_the_good_one<G: Ground>(cell: &Cell<G>) {
+    let builder = Router::builder().message_size_max(Some(FRAME_SIZE_MAX));
+    let mut router = builder.build(&cell.context).unwrap();
+    let endpoint = router.bind(&cell.endpoint()).unwrap();
+    let mut dealer = Dealer::builder().routing_id("good").build(&cell.context).unwrap();
+    dealer.connect(&endpoint).unwrap();
+    let mut offences = offences("DEALER");
+    // To a ROUTER, a REQ is as welcome as a DEALER.
+    offences.retain(|(offence, _)| *offence != "an incompatible socket type");
+    let too_long = ready_with(&[("Socket-Type", b"DEALER"), ("Identity", &[b'i'; 256])]);
+    offences.push(("a routing id of 256 bytes", [greeting(), too_long].concat()));
+    offences.push(("a publisher", handshake("PUB")));
+    for (value, (offence, bytes)) in (0..).zip(offences) {
+        cell.watchdog.pat();
+        let _watchdog = Watchdog::new(offence);
+        let mut bad = dial(&endpoint, &bytes);
+        dealer.send(&number(value)).unwrap();
+        dealer.flush().unwrap();
+        let asked = router.recv_multipart().unwrap();
+        assert_eq!(asked, [&b"good"[..], &number(value)], "{offence}");
+        router.send_multipart(asked).unwrap();
+        router.flush().unwrap();
+        assert_eq!(dealer.recv().unwrap(), number(value), "{offence}");
+        wait_for_close(cell, &mut bad);
+        cell.until(|| router.peers() == 1);
+    }
+}
+
+fn a_pub_closes_a_malformed_peer_and_serves_the_good_one<G: Ground>(cell: &Cell<G>) {
+    let builder = Pub::builder().message_size_max(Some(FRAME_SIZE_MAX));
+    let mut publisher = builder.build(&cell.context).unwrap();
+    let endpoint = publisher.bind(&cell.endpoint()).unwrap();
+    let mut sub = Sub::new(&cell.context).unwrap();
+    sub.subscribe("").unwrap();
+    sub.connect(&endpoint).unwrap();
+    tests::meet(cell, &mut publisher, &mut sub);
+    for (value, (offence, bytes)) in (0..).zip(offences("SUB")) {
+        cell.watchdog.pat();
+        let _watchdog = Watchdog::new(offence);
+        let mut bad = dial(&endpoint, &bytes);
+        publisher.send(&number(value)).unwrap();
+        publisher.flush().unwrap();
+        assert_eq!(sub.recv().unwrap(), number(value), "{offence}");
+        wait_for_close(cell, &mut bad);
+        cell.until(|| publisher.peers() == 1);
+    }
+}
+
+/// A peer may also stop at any byte, and go.
+fn a_peer_that_leaves_in_its_handshake_is_forgotten<G: Ground>(cell: &Cell<G>) {
+    let mut pull = Pull::new(&cell.context).unwrap();
+    let endpoint = pull.bind(&cell.endpoint()).unwrap();
+    let said = handshake("PUSH");
+    for len in [0, 1, 9, 10, 11, 12, 32, 63, 64, 65, 66, said.len() - 1] {
+        cell.watchdog.pat();
+        let mut bad = dial(&endpoint, &said[..len]);
+        bad.shutdown(Shutdown::Write).unwrap();
+        wait_for_close(cell, &mut bad);
+    }
+    assert_eq!(pull.peers(), 0);
+    assert_eq!(pull.try_recv().err(), Some(Error::WouldBlock));
+    let mut good = dial(&endpoint, &said);
+    good.write_all(&frame(0, b"good")).unwrap();
+    assert_eq!(pull.recv().unwrap(), "good");
+}
+
+/// The peer is never silent for long, and yet does not get further.
+fn a_handshake_byte_by_byte_ends_at_its_timeout<G: Ground>(cell: &Cell<G>) {
+    let timeout = Some(Duration::from_millis(300));
+    let mut pull = Pull::builder().handshake_timeout(timeout).build(&cell.context).unwrap();
+    let endpoint = pull.bind(&cell.endpoint()).unwrap();
+    let mut slow = dial(&endpoint, &[]);
+    slow.set_nonblocking(true).unwrap();
+    let mut good = dial(&endpoint, &handshake("PUSH"));
+    let mut said = greeting().into_iter().take(63);
+    let mut sent = 0;
+    cell.until(|| {
+        if let Some(byte) = said.next() {
+            // Refused once it is closed, which is what is looked at next.
+            let _result = slow.write_all(&[byte]);
+        }
+        good.write_all(&frame(0, &number(sent))).unwrap();
+        sent += 1;
+        is_closed(&mut slow)
+    });
+    for value in 0..sent {
+        assert_eq!(pull.recv().unwrap(), number(value));
+    }
+    assert_eq!(pull.peers(), 1);
+}
+
+/// Whole messages before it are delivered, and so are those of others.
+fn a_message_that_is_cut_off_is_not_delivered<G: Ground>(cell: &Cell<G>) {
+    let mut pull = Pull::new(&cell.context).unwrap();
+    let endpoint = pull.bind(&cell.endpoint()).unwrap();
+    let whole = frame(0, b"whole");
+    let halves: [Vec<u8>; 5] = [
+        frame(1, b"first of two"),
+        [frame(1, b"first of two"), vec![0, 200], vec![7; 199]].concat(),
+        [long_header(0, 1 << 20), vec![7; (1 << 20) - 1]].concat(),
+        [frame(1, b"first"), long_header(1, 1 << 20), vec![7; 1 << 20]].concat(),
+        [frame(1, b"first"), long_header(0, 1 << 20), vec![7; 1 << 19]].concat(),
+    ];
+    for half in halves {
+        cell.watchdog.pat();
+        let hello = [handshake("PUSH"), whole.clone()].concat();
+        let mut bad = dial(&endpoint, &hello);
+        assert_eq!(pull.recv_multipart().unwrap(), ["whole"]);
+        bad.set_nonblocking(true).unwrap();
+        let mut rest = &half[..];
+        cell.until(|| {
+            let written = bad.write(rest).unwrap_or(0);
+            rest = &rest[written..];
+            rest.is_empty()
+        });
+        assert_eq!(pull.peers(), 1);
+        drop(bad);
+        cell.until(|| pull.peers() == 0);
+        assert_eq!(pull.try_recv().err(), Some(Error::WouldBlock));
+    }
+    dial(&endpoint, &[handshake("PUSH"), whole].concat());
+    assert_eq!(pull.recv_multipart().unwrap(), ["whole"]);
+}
+
+cells!(
+    [Threads, Caller] x [Tcp]:
+    a_pull_closes_a_malformed_peer_and_hears_the_good_one,
+    a_router_closes_a_malformed_peer_and_answers_the_good_one,
+    a_pub_closes_a_malformed_peer_and_serves_the_good_one,
+    a_peer_that_leaves_in_its_handshake_is_forgotten,
+    a_handshake_byte_by_byte_ends_at_its_timeout,
+    a_message_that_is_cut_off_is_not_delivered,
+);
