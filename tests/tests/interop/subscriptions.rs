@@ -2,19 +2,24 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use tests::bytes::{number, number_in};
 use tests::{Cell, Ground, cells};
 
 use crate::duo::{Duo, PUB_SUB, PUB_XSUB, Role, Talk, XPUB_SUB, XPUB_XSUB, play, wait_for};
 use crate::party::{Ours, Party, Theirs};
 
-/// Stands before what tells one step from another. No subscription of a step begins like this.
+/// Stands before what is published until a step's changes are in effect.
 const MARK: u8 = 0xff;
+/// Stands before what ends a step.
+const END: u8 = 0xfe;
+/// What nobody gets who does not subscribe to everything. Goes before each mark.
+const CANARY: u8 = 0xfd;
 
 /// A change of subscriptions, and what comes of all that is published then.
 struct Step {
     /// `+` or `-`, and a prefix.
     changes: Vec<(bool, Vec<u8>)>,
-    expected: Vec<usize>,
+    expected: Vec<u64>,
 }
 
 fn topics() -> Vec<Vec<u8>> {
@@ -24,7 +29,7 @@ fn topics() -> Vec<Vec<u8>> {
 }
 
 fn steps() -> Vec<Step> {
-    let step = |changes: &[(bool, &[u8])], expected: &[usize]| Step {
+    let step = |changes: &[(bool, &[u8])], expected: &[u64]| Step {
         changes: changes.iter().map(|(sign, prefix)| (*sign, prefix.to_vec())).collect(),
         expected: expected.to_vec(),
     };
@@ -41,45 +46,56 @@ fn steps() -> Vec<Step> {
         step(&[(true, b"ab"), (false, &long)], &[2]),
         step(&[(true, b"")], &[0, 1, 2, 3, 4, 5, 6]),
         step(&[(false, b"ab")], &[0, 1, 2, 3, 4, 5, 6]),
-        step(&[(false, b""), (true, b"b")], &[3]),
+        step(&[(true, b"b"), (false, b"")], &[3]),
         step(&[(false, b"b")], &[]),
     ]
 }
 
-fn mark(step: usize) -> Vec<u8> {
-    vec![MARK, u8::try_from(step).unwrap()]
+fn of_step(byte: u8, step: usize) -> Vec<u8> {
+    vec![byte, u8::try_from(step).unwrap()]
 }
 
-fn publish(heard: &AtomicUsize, party: &mut dyn Party) {
+fn publish(settled: &AtomicUsize, party: &mut dyn Party) {
     for index in 0..steps().len() {
-        while heard.load(Ordering::Acquire) <= index {
-            party.send(&[mark(index)]);
+        for turn in 0_u64.. {
+            if settled.load(Ordering::Acquire) > index {
+                break;
+            }
+            party.send(&[vec![CANARY], number(turn).to_vec()]);
+            party.send(&[of_step(MARK, index), number(turn).to_vec()]);
             party.pause();
         }
-        for (number, topic) in topics().into_iter().enumerate() {
-            party.send(&[topic, number.to_be_bytes().to_vec()]);
+        for (value, topic) in (0..).zip(topics()) {
+            party.send(&[topic, number(value).to_vec()]);
         }
-        party.send(&[mark(index), b"end".to_vec()]);
+        party.send(&[of_step(END, index), vec![]]);
     }
 }
 
-fn follow(heard: &AtomicUsize, party: &mut dyn Party) {
+fn follow(settled: &AtomicUsize, party: &mut dyn Party) {
     for (index, step) in steps().into_iter().enumerate() {
+        // In effect before the changes, so that they cannot hide it, and after them.
+        party.subscribe(true, &of_step(END, index));
         for (is_wanted, prefix) in step.changes {
             party.subscribe(is_wanted, &prefix);
         }
-        // What was subscribed to before this is in effect when this is.
-        party.subscribe(true, &mark(index));
-        let mut found = Vec::new();
+        party.subscribe(true, &of_step(MARK, index));
+        let wants_all = step.expected.contains(&0);
+        let (mut found, mut canary) = (Vec::new(), None);
         loop {
             let frames = party.recv();
-            match &frames[..] {
-                [mark] if mark[..1] == [MARK] => heard.store(index + 1, Ordering::Release),
-                [mark, _] if mark[..] == self::mark(index) => break,
-                [_, number] => {
-                    found.push(usize::from_be_bytes(number[..].try_into().unwrap()));
+            let [topic, rest] = &frames[..] else { panic!("step {index}: {frames:?}") };
+            if *topic == of_step(END, index) {
+                break;
+            } else if *topic == [CANARY] {
+                canary = Some(number_in(rest));
+            } else if *topic == of_step(MARK, index) {
+                // A mark may come because everything still is subscribed to; its canary tells.
+                if (canary == Some(number_in(rest))) == wants_all {
+                    settled.store(index + 1, Ordering::Release);
                 }
-                _ => panic!("step {index}: {frames:?}"),
+            } else {
+                found.push(number_in(rest));
             }
         }
         assert_eq!(found, step.expected, "step {index}");
@@ -91,13 +107,13 @@ fn changes_take_effect_in_order<G: Ground>(cell: &Cell<G>) {
         for role in Role::BOTH {
             for we_bind in [true, false] {
                 let (mut ours, mut theirs) = strangers(cell, duo, role, we_bind);
-                let heard = AtomicUsize::new(0);
+                let settled = AtomicUsize::new(0);
                 play(role, &mut ours, &mut theirs, |talk: &Talk, role, party| {
                     if role == Role::From {
-                        publish(&heard, party);
+                        publish(&settled, party);
                         talk.await_end(party);
                     } else {
-                        follow(&heard, party);
+                        follow(&settled, party);
                         talk.end();
                     }
                 });
