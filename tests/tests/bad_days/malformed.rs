@@ -1,7 +1,7 @@
 //! Malformed peers: their connection is closed, and nobody else's.
 
-use std::io::Write;
-use std::net::Shutdown;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::time::Duration;
 
 use tests::bytes::number;
@@ -143,7 +143,7 @@ fn a_peer_that_leaves_in_its_handshake_is_forgotten<G: Ground>(cell: &Cell<G>) {
 
 /// The peer is never silent for long, and yet does not get further.
 fn a_handshake_byte_by_byte_ends_at_its_timeout<G: Ground>(cell: &Cell<G>) {
-    let timeout = Some(Duration::from_millis(300));
+    let timeout = Some(Duration::from_secs(1));
     let mut pull = Pull::builder().handshake_timeout(timeout).build(&cell.context).unwrap();
     let endpoint = pull.bind(&cell.endpoint()).unwrap();
     let mut slow = dial(&endpoint, &[]);
@@ -199,8 +199,68 @@ fn a_message_that_is_cut_off_is_not_delivered<G: Ground>(cell: &Cell<G>) {
     assert_eq!(pull.recv_multipart().unwrap(), ["whole"]);
 }
 
+/// Accepts without blocking whoever drives.
+fn accept<G: Ground>(cell: &Cell<G>, listener: &TcpListener) -> TcpStream {
+    listener.set_nonblocking(true).unwrap();
+    let mut accepted = None;
+    cell.until(|| {
+        accepted = listener.accept().ok();
+        accepted.is_some()
+    });
+    accepted.unwrap().0
+}
+
+/// As libzmq: a peer that broke the protocol would break it again.
+fn a_listener_that_breaks_the_protocol_is_given_up<G: Ground>(cell: &Cell<G>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
+    let mut good = Pull::new(&cell.context).unwrap();
+    let mut push = Push::builder().linger(Some(Duration::ZERO)).build(&cell.context).unwrap();
+    push.connect(&good.bind(&cell.endpoint()).unwrap()).unwrap();
+    for (offence, bytes) in offences("PULL") {
+        if offence.ends_with("over the limit") {
+            continue;
+        }
+        let _watchdog = Watchdog::new(offence);
+        push.connect(&endpoint).unwrap();
+        let mut bad = accept(cell, &listener);
+        bad.write_all(&bytes).unwrap();
+        wait_for_close(cell, &mut bad);
+        cell.until(|| push.peers() == 1);
+        push.send(offence).unwrap();
+        push.flush().unwrap();
+        assert_eq!(good.recv().unwrap(), *offence);
+    }
+}
+
+fn a_listener_that_hangs_up_is_connected_to_again<G: Ground>(cell: &Cell<G>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
+    let interval = Some(Duration::from_millis(1));
+    let mut push = Push::builder().reconnect_interval(interval).build(&cell.context).unwrap();
+    push.connect(&endpoint).unwrap();
+    push.send("for whoever stays").unwrap();
+    let said = handshake("PULL");
+    for len in [0, 1, 10, 11, 63, 64, 65, said.len() - 1] {
+        accept(cell, &listener).write_all(&said[..len]).unwrap();
+        assert_eq!(push.peers(), 1);
+    }
+    let mut stays = accept(cell, &listener);
+    stays.write_all(&said).unwrap();
+    stays.set_nonblocking(true).unwrap();
+    let mut heard = Vec::new();
+    cell.until(|| {
+        let mut bytes = [0; 1024];
+        let len = stays.read(&mut bytes).unwrap_or(0);
+        heard.extend_from_slice(&bytes[..len]);
+        heard.ends_with(b"for whoever stays")
+    });
+}
+
 cells!(
     [Threads, Caller] x [Tcp]:
+    a_listener_that_breaks_the_protocol_is_given_up,
+    a_listener_that_hangs_up_is_connected_to_again,
     a_pull_closes_a_malformed_peer_and_hears_the_good_one,
     a_router_closes_a_malformed_peer_and_answers_the_good_one,
     a_pub_closes_a_malformed_peer_and_serves_the_good_one,
