@@ -187,13 +187,13 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        for index in 0..self.crew.len() {
-            self.crew.mailbox(index).post(Notice::Stop);
-        }
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         if self.epoch.is_some_and(Epoch::is_over) {
             // The threads are the parent's.
             return std::mem::forget(std::mem::take(&mut state.threads));
+        }
+        for index in 0..self.crew.len() {
+            self.crew.mailbox(index).post(Notice::Stop);
         }
         for thread in state.threads.drain(..) {
             // A thread that panicked has told its sockets so.
