@@ -1,0 +1,59 @@
+//! Framing: headers written and read, and received bytes walked.
+
+use std::hint::black_box;
+
+use criterion::{BenchmarkId, Criterion, Throughput};
+use zring_zmtp::{Scanner, frame};
+
+/// What one lent buffer holds.
+const RECEIVED: usize = 32 * 1024;
+
+fn main() {
+    benches::run(|criterion| {
+        encode(criterion);
+        decode(criterion);
+        scan(criterion);
+    });
+}
+
+fn encode(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("frame/encode");
+    for size in [64_usize, 1024] {
+        group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
+            bencher.iter(|| frame::encode(black_box(false), false, black_box(size)));
+        });
+    }
+}
+
+fn decode(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("frame/decode");
+    for size in [64_usize, 1024] {
+        let (header, len) = frame::encode(false, false, size);
+        group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
+            bencher.iter(|| frame::decode(black_box(&header[..len]), u64::MAX));
+        });
+    }
+}
+
+/// A buffer's worth of messages, of one frame or of topic and body.
+fn scan(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("frame/scan");
+    for (name, frames) in [("16", &[16][..]), ("64", &[64]), ("8+56", &[8, 56]), ("1024", &[1024])]
+    {
+        let mut received = Vec::new();
+        let mut messages = 0;
+        while received.len() < RECEIVED {
+            for (index, &size) in frames.iter().enumerate() {
+                let (header, len) = frame::encode(index + 1 < frames.len(), false, size);
+                received.extend_from_slice(&header[..len]);
+                received.resize(received.len() + size, 0);
+            }
+            messages += 1;
+        }
+        group.throughput(Throughput::Elements(messages));
+        group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
+            let mut scanner = Scanner::new(u64::MAX);
+            bencher.iter(|| scanner.scan(black_box(&received), usize::MAX));
+        });
+    }
+}
