@@ -209,7 +209,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     #[must_use]
     pub fn counters(&mut self) -> Vec<PipeCounters> {
         self.take_events();
-        self.pipes.iter_mut().map(|(_, pipe)| PipeCounters::read(pipe)).collect()
+        self.pipes.iter().map(|(_, pipe)| PipeCounters::read(pipe)).collect()
     }
 }
 
@@ -519,7 +519,7 @@ pub struct PipeCounters {
 }
 
 impl PipeCounters {
-    fn read(pipe: &mut Pipe) -> Self {
+    fn read(pipe: &Pipe) -> Self {
         let relaxed = std::sync::atomic::Ordering::Relaxed;
         let written = pipe.written();
         let counters = pipe.counters();

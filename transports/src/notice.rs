@@ -152,8 +152,8 @@ pub enum Event {
     Attached(Box<Attachment>),
     /// A connecting endpoint's handshake is done, for the first time or again.
     Connected(PipeId, Bytes),
-    /// An inproc peer has come to a pipe that waited for one: its routing id, and the mark that adds
-    /// to the pipe's own.
+    /// An inproc peer has come to a pipe that waited for one: its routing id, and the mark that
+    /// adds to the pipe's own.
     Met(PipeId, Bytes, usize),
     /// This pipe has something to read.
     Readable(PipeId),

@@ -279,8 +279,10 @@ pub struct Inbound {
     /// Frames that are being cut, and how far.
     run: Slice,
     at: usize,
-    /// How often in a row `run` grew by no more than [`SHORT_RUN`] bytes.
+    /// How often in a row `run` grew by no more than `short_run` bytes.
     short_runs: u32,
+    /// [`SHORT_RUN`]; 0, which no growth is, where the writer runs on this thread.
+    short_run: usize,
     /// Something that came while its frames were looked for.
     control: Option<Control>,
     /// What an inproc peer counts as sent.
@@ -321,10 +323,14 @@ impl Inbound {
     }
 
     fn is_drained(&mut self) -> bool {
-        self.log.is_empty() && {
+        let is_empty = self.log.is_empty() && {
             self.scheduled.lower();
             self.log.is_empty()
+        };
+        if is_empty {
+            self.short_runs = 0;
         }
+        is_empty
     }
 
     #[inline]
@@ -356,7 +362,7 @@ impl Inbound {
         }
         if self.log.extend(&mut self.run) {
             self.short_runs += 1;
-            if self.run.len() - self.at > SHORT_RUN {
+            if self.run.len() - self.at > self.short_run {
                 self.short_runs = 0;
             }
             return true;
@@ -485,6 +491,7 @@ impl Direction {
             run,
             at: 0,
             short_runs: 0,
+            short_run: if outbound.bell.is_local { 0 } else { SHORT_RUN },
             control: None,
             counted,
         };
@@ -543,7 +550,7 @@ impl Joint {
     /// As above, towards whoever takes the seat.
     pub(crate) fn to_nobody(&self, seat: &Seat) -> (PipeEnd, PipeEnd) {
         let there = Side::Socket(seat.clone());
-        self.meet(there, false, self.marks.send, self.marks.receive)
+        self.meet(there, self.is_local, self.marks.send, self.marks.receive)
     }
 
     fn meet(&self, there: Side, is_local: bool, out: usize, into: usize) -> (PipeEnd, PipeEnd) {
