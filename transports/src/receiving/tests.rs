@@ -60,9 +60,21 @@ impl Fixture {
     fn seen(mut self) -> Seen {
         self.read();
         assert!(self.open.is_empty(), "a message is there as a whole");
-        let incoming = self.incoming.iter().map(|incoming| format!("{incoming:?}")).collect();
         let bodies = |message: &Vec<Message>| message.iter().map(|frame| frame.to_vec()).collect();
-        Seen { messages: self.messages.iter().map(bodies).collect(), incoming }
+        let mut messages: Vec<Vec<_>> = self.messages.iter().map(bodies).collect();
+        let (mut incoming, mut open) = (Vec::new(), Vec::new());
+        for item in self.incoming {
+            let Incoming::Frame(frame, has_more) = item else {
+                incoming.push(format!("{item:?}"));
+                continue;
+            };
+            let (_, header_len, _) = parse_header(&frame);
+            open.push(frame[header_len..].to_vec());
+            if !has_more {
+                messages.push(std::mem::take(&mut open));
+            }
+        }
+        Seen { messages, incoming }
     }
 }
 
