@@ -184,8 +184,5 @@ fn an_xpub_hears_of_each_prefix_once<G: Ground>(cell: &Cell<G>) {
     }
 }
 
-cells!(
-    [Threads, Caller] x [Tcp, Ipc]:
-    changes_take_effect_in_order,
-    an_xpub_hears_of_each_prefix_once,
-);
+cells!([Threads] x [Tcp, Ipc]: changes_take_effect_in_order);
+cells!([Threads, Caller] x [Tcp, Ipc]: an_xpub_hears_of_each_prefix_once);
