@@ -88,6 +88,12 @@ impl<T, W: Wake> Inbox<T, W> {
         may_sleep
     }
 
+    /// Whether the owner sleeps, or is about to: as of some moment, unless a fence stands before.
+    #[inline]
+    pub fn is_parked(&self) -> bool {
+        self.parked.load(Ordering::Relaxed)
+    }
+
     /// The owner sleeps no more.
     pub fn unpark(&self) {
         self.parked.store(false, Ordering::Relaxed);

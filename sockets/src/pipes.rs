@@ -61,10 +61,8 @@ impl Pipe {
     /// Writes a frame. The room was settled at the first frame of its message.
     #[inline]
     pub(crate) fn write(&mut self, body: &Payload<'_>, has_more: bool) {
-        if let Some(outbound) = &mut self.end.outbound
-            && !self.is_gone
-        {
-            outbound.write(body, has_more);
+        if !self.is_gone {
+            self.end.write(body, has_more);
         }
     }
 

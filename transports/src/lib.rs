@@ -15,6 +15,7 @@ mod error;
 pub mod fan_out;
 pub mod inproc;
 mod ipc;
+mod lane;
 pub mod message;
 pub mod notice;
 mod peer;

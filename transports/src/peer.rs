@@ -63,7 +63,8 @@ pub(crate) struct Peer {
     pub(crate) port: PortId,
     pub(crate) origin: Origin,
     pub(crate) stage: Stage,
-    pub(crate) fd: Option<OwnedFd>,
+    /// Shared with the pipe's lane while that is open.
+    pub(crate) fd: Option<Arc<OwnedFd>>,
     /// `None` before an accepted connection's handshake is done.
     pub(crate) wire: Option<WireEnd>,
     /// What a fan-out knows this peer as; then it has the peer's messages too.

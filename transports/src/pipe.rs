@@ -9,6 +9,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use zring_engine::block::Slice;
@@ -16,6 +17,7 @@ use zring_engine::credit::{Allowance, Consumption, credit};
 use zring_engine::inbox::Scheduled;
 use zring_engine::log::{LogPools, Reader, Run, Writer};
 
+use crate::lane::Lane;
 use crate::message::{Message, Payload};
 use crate::notice::{Event, Mailbox, Notice, SocketInbox};
 
@@ -28,6 +30,8 @@ const OWNED_COPY_MAX: usize = 8 * 1024;
 const SHORT_RUN: usize = 1024;
 const SHORT_RUNS: u32 = 4;
 const CATCH_UP_SPINS: u32 = 32;
+/// A message this long after the pipe last had work for its worker is a lone one.
+const LONE_AFTER: Duration = Duration::from_micros(50);
 /// Sizes of a log's first block and of those under flow, in bytes.
 const LOG_BLOCK_SIZES: (usize, usize) = (4 * 1024, 64 * 1024);
 
@@ -125,6 +129,10 @@ fn seat(inbox: &Arc<SocketInbox>) -> Side {
 }
 
 impl Other {
+    fn is_asleep(&self) -> bool {
+        matches!(&self.side, Side::Worker(mailbox) if mailbox.is_parked())
+    }
+
     #[cold]
     fn tell_readable(&self) {
         match &self.side {
@@ -164,11 +172,15 @@ impl Bell {
 
     #[inline]
     pub(crate) fn ring(&self) {
-        let is_raised =
-            if self.is_local { self.scheduled.raise_unfenced() } else { self.scheduled.raise() };
-        if is_raised {
+        if self.raise() {
             self.other.tell_readable();
         }
+    }
+
+    /// True: the reader is to be told, or to be spared it.
+    #[inline]
+    fn raise(&self) -> bool {
+        if self.is_local { self.scheduled.raise_unfenced() } else { self.scheduled.raise() }
     }
 }
 
@@ -220,6 +232,10 @@ pub struct Outbound {
     log: Writer<Record>,
     allowance: Allowance,
     bell: Bell,
+    /// The way to the connection; `None` towards another socket.
+    lane: Option<Arc<Lane>>,
+    /// When the reader was last to be told of something, and messages received until then.
+    told: Option<(Instant, u64)>,
 }
 
 impl Outbound {
@@ -239,16 +255,35 @@ impl Outbound {
         self.allowance.want()
     }
 
-    /// Appends one frame, and with the last of a message publishes it. The room is settled at the
-    /// first frame, by the caller.
+    /// Appends one frame, and with the last of a message publishes it. True: the reader is to be
+    /// told, or the message to be sent from here.
     #[inline]
-    pub fn write(&mut self, body: &Payload<'_>, has_more: bool) {
+    fn write(&mut self, body: &Payload<'_>, has_more: bool) -> bool {
         encode(&mut self.log, body, has_more);
-        if !has_more {
-            self.log.publish(1);
-            self.allowance.write(1);
-            self.bell.ring();
+        if has_more {
+            return false;
         }
+        self.log.publish(1);
+        self.allowance.write(1);
+        self.bell.raise()
+    }
+
+    /// Sends a lone message from here if its worker sleeps, and wakes the worker for others: they
+    /// gather meanwhile. An answer is a lone one too.
+    #[cold]
+    fn send_or_tell(&mut self, received: u64) {
+        let Self { bell, lane, told, .. } = self;
+        if let Some(lane) = lane
+            && !bell.is_local
+        {
+            let now = Instant::now();
+            let is_lone = |(at, answered)| received > answered || now - at >= LONE_AFTER;
+            let may_send = told.replace((now, received)).is_none_or(is_lone);
+            if may_send && bell.other.is_asleep() && lane.send_now() {
+                return;
+            }
+        }
+        bell.other.tell_readable();
     }
 
     /// Takes back the frames of a message that was not finished.
@@ -404,13 +439,24 @@ pub struct PipeEnd {
     pub counters: Arc<Counters>,
 }
 
+impl PipeEnd {
+    /// Appends one frame, and with the last of a message lets it leave. The room is settled at the
+    /// first frame, by the caller.
+    #[inline]
+    pub fn write(&mut self, body: &Payload<'_>, has_more: bool) {
+        if let Some(outbound) = &mut self.outbound
+            && outbound.write(body, has_more)
+        {
+            outbound.send_or_tell(self.inbound.consumption.taken());
+        }
+    }
+}
+
 /// A worker's end of a pipe.
 pub(crate) struct WireEnd {
     pub(crate) id: PipeId,
     /// `None` where a fan-out log feeds the peer.
-    pub(crate) reader: Option<Reader<Record>>,
-    pub(crate) scheduled: Arc<Scheduled>,
-    pub(crate) consumption: Consumption,
+    pub(crate) lane: Option<Arc<Lane>>,
     pub(crate) writer: Writer<Record>,
     pub(crate) allowance: Allowance,
     pub(crate) bell: Bell,
@@ -439,6 +485,13 @@ impl WireEnd {
     pub(crate) fn rollback(&mut self) {
         self.writer.rollback();
         self.publish_reports();
+    }
+
+    /// From now on nobody but the worker writes to the connection.
+    pub(crate) fn close_lane(&self) {
+        if let Some(lane) = &self.lane {
+            lane.take().close();
+        }
     }
 
     /// Not within a message: its front must not be seen before its end.
@@ -477,7 +530,15 @@ impl Direction {
         let (allowance, consumption) = credit(mark);
         let scheduled = Arc::new(Scheduled::default());
         let bell = Bell::new(scheduled.clone(), reader, is_local);
-        Self { outbound: Outbound { log: writer, allowance, bell }, log, consumption, scheduled }
+        let outbound = Outbound { log: writer, allowance, bell, lane: None, told: None };
+        Self { outbound, log, consumption, scheduled }
+    }
+
+    /// The writer's end, whose reader is in a lane.
+    fn through_lane(self, counters: &Arc<Counters>) -> Outbound {
+        let Self { outbound, log, consumption, scheduled } = self;
+        let lane = Lane::new(log, scheduled, consumption, counters.clone());
+        Outbound { lane: Some(Arc::new(lane)), ..outbound }
     }
 
     fn split(self, writer: Other, counted: Option<Arc<Counters>>) -> (Outbound, Inbound) {
@@ -522,11 +583,10 @@ impl Joint {
         let into = Direction::new(&self.pools, self.marks.receive, socket.clone(), self.is_local);
         let counters = Arc::new(Counters::default());
         let (fed, inbound) = into.split(worker, None);
+        let outbound = (!fans_out).then(|| out.through_lane(&counters));
         let wire = WireEnd {
             id,
-            reader: (!fans_out).then_some(out.log),
-            scheduled: out.scheduled,
-            consumption: out.consumption,
+            lane: outbound.as_ref().and_then(|outbound| outbound.lane.clone()),
             writer: fed.log,
             allowance: fed.allowance,
             bell: fed.bell,
@@ -534,7 +594,6 @@ impl Joint {
             counters: counters.clone(),
             reports: Vec::new(),
         };
-        let outbound = (!fans_out).then_some(out.outbound);
         (PipeEnd { id, outbound, inbound, counters }, wire)
     }
 

@@ -91,6 +91,11 @@ impl Sending {
         self.is_in_flight
     }
 
+    /// Whether nothing is queued, and nothing under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.is_empty() && !self.is_in_flight && !self.is_blocked
+    }
+
     pub(crate) fn is_blocked(&self) -> bool {
         self.is_blocked
     }
@@ -171,6 +176,25 @@ impl Sending {
     pub(crate) fn end_run(&mut self) {
         self.tail = Tail::Boundary;
         self.push_commands();
+    }
+
+    /// Takes over a run of which so many bytes were sent elsewhere, while nothing was queued.
+    /// Answers as [`fill`](Self::fill).
+    pub(crate) fn resume(
+        &mut self,
+        run: Run<Record>,
+        sent: usize,
+        mut control: impl FnMut(Control, &mut Vec<u8>),
+    ) -> u64 {
+        match run {
+            Run::Bytes { slice, messages, .. } if sent > 0 => {
+                (self.tail, self.is_skipping) = (Tail::Bytes, false);
+                (self.offset, self.bytes) = (sent, slice.len() - sent);
+                self.push(Piece::Slice(slice), u64::from(messages), true);
+                0
+            }
+            run => self.take_run(run, &mut control),
+        }
     }
 
     fn take_run(

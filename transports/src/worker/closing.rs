@@ -29,6 +29,7 @@ impl Worker {
         (peer.receiving, peer.ending) = (None, None);
         if let Some(wire) = &mut peer.wire {
             wire.rollback();
+            wire.close_lane();
         }
         if let Some(fd) = &peer.fd {
             // Ends receives and polls; a connection that is already gone needs no more.
@@ -148,9 +149,8 @@ impl Worker {
             .get_mut(&port)
             .is_none_or(|port| port.fan_out.as_mut().is_none_or(|fan_out| fan_out.is_walked()));
         let is_empty = self.sending(key).is_empty();
-        let wire = self.peers[key].wire.as_mut();
-        let log = wire.and_then(|wire| wire.reader.as_mut());
-        is_walked && is_empty && log.is_none_or(|log| log.is_empty())
+        let lane = self.peers[key].wire.as_ref().and_then(|wire| wire.lane.as_ref());
+        is_walked && is_empty && lane.is_none_or(|lane| lane.take().is_empty())
     }
 
     fn drain(&mut self, key: usize) {

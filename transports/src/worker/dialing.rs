@@ -1,6 +1,7 @@
 //! Dialing: connecting an endpoint, and connecting it again.
 
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use zring_engine::Errno;
@@ -39,7 +40,7 @@ impl Worker {
         match dialer.target.open(&port.options.tuning) {
             Ok((fd, addr)) => {
                 self.reactor.connect(key as u32, fd.as_fd(), addr);
-                peer.fd = Some(fd);
+                peer.fd = Some(Arc::new(fd));
                 peer.operations += 1;
                 peer.stage = Stage::Connecting;
                 self.untime_stage(key);

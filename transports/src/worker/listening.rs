@@ -100,7 +100,7 @@ impl Worker {
         port.peers += 1;
         self.crew.add_load(self.index);
         let mut peer = Peer::new(id, Origin::Accepted { listener, endpoint });
-        peer.fd = Some(fd);
+        peer.fd = Some(Arc::new(fd));
         let key = self.peers.insert(peer);
         self.start_handshake(key);
     }

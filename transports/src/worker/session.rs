@@ -14,7 +14,7 @@ use zring_zmtp::{Handshake, Local, SocketType, command};
 use super::{Reached, Worker};
 use crate::notice::{Attachment, Event};
 use crate::peer::{After, Origin, Stage};
-use crate::pipe::{Control, Counters, Record};
+use crate::pipe::{Control, Counters};
 use crate::port::PortOptions;
 use crate::receiving::{Incoming, Intake, Receiving, Room, append};
 
@@ -151,15 +151,10 @@ impl Worker {
     /// libzmq does (`session_base.cpp`, reconnect), but for subscriptions.
     fn replay_subscriptions(&mut self, key: usize) {
         let peer = &mut self.peers[key];
-        let wire = peer.wire.as_mut().expect("a dialed peer has its pipe");
+        let wire = peer.wire.as_ref().expect("a dialed peer has its pipe");
+        let lane = wire.lane.as_ref().expect("a subscriber writes to its pipe");
         let mut messages = peer.sending.clear();
-        let log = wire.reader.as_mut().expect("a subscriber writes to its pipe");
-        while let Some(run) = log.next_run() {
-            messages += u64::from(run.messages());
-            if let Some(Record::Control(control)) = run.into_record() {
-                remember(&mut peer.subscriptions, &control);
-            }
-        }
+        messages += lane.take().clear(|control| remember(&mut peer.subscriptions, &control));
         let minor = peer.minor;
         for topic in &peer.subscriptions {
             let control = Control::Subscribe(topic.clone());

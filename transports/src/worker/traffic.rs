@@ -39,8 +39,8 @@ impl Worker {
         if peer.is_ending() {
             return;
         }
-        if peer.is_in_traffic() {
-            fill(peer);
+        if peer.is_in_traffic() && !fill(peer) {
+            return;
         }
         let Some(fd) = &peer.fd else { return };
         if peer.greeting.is_in_flight() || !peer.greeting.is_empty() {
@@ -127,13 +127,12 @@ impl Worker {
             }
             return;
         }
-        let Some(wire) = &mut peer.wire else { return };
-        if wire.consumption.take(messages) {
+        let Some(wire) = &peer.wire else { return };
+        if let Some(lane) = &wire.lane
+            && lane.take().count_sent(messages, bytes)
+        {
             wire.inbox.post(Event::Writable(wire.id));
         }
-        let relaxed = std::sync::atomic::Ordering::Relaxed;
-        wire.counters.sent.store(wire.consumption.taken(), relaxed);
-        wire.counters.bytes.fetch_add(bytes, relaxed);
     }
 
     /// The stage has lasted as long as it may.
@@ -151,20 +150,24 @@ impl Worker {
     }
 }
 
-/// Takes what one send can carry from the pipe's log.
-fn fill(peer: &mut Peer) {
-    let Some(wire) = &mut peer.wire else { return };
-    let Some(log) = &mut wire.reader else { return };
+/// Takes what one send can carry from the pipe's log. With nothing to be sent, the socket's thread
+/// may send the next message itself. False: it is doing so, and the connection is not free.
+fn fill(peer: &mut Peer) -> bool {
+    let Some(wire) = &peer.wire else { return true };
+    let Some(lane) = &wire.lane else { return true };
+    let Some(mut way) = lane.try_take() else { return false };
+    way.close();
     let minor = peer.minor;
     let subscriptions = &mut peer.subscriptions;
-    let mut control = |control, out: &mut Vec<u8>| {
+    peer.skipped += way.fill(&mut peer.sending, |control, out| {
         remember(subscriptions, &control);
         encode_control(minor, &control, out);
-    };
-    peer.skipped += peer.sending.fill(log, &mut control);
-    if peer.sending.is_empty() {
-        // Lowered before the last look, so that what comes after it is told.
-        wire.scheduled.lower();
-        peer.skipped += peer.sending.fill(log, &mut control);
+    });
+    let is_free = peer.sending.is_idle() && peer.greeting.is_idle() && peer.hang_up.is_none();
+    if let Some(fd) = &peer.fd
+        && is_free
+    {
+        way.open(fd);
     }
+    true
 }

@@ -1,0 +1,178 @@
+//! Claims about immediate sends, over a pair of sockets.
+
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+
+use zring_engine::credit::{Allowance, credit};
+use zring_engine::log::{LogPools, Writer};
+
+use super::*;
+use crate::message::Payload;
+use crate::pipe::encode;
+
+struct Fixture {
+    log: Writer<Record>,
+    scheduled: Arc<Scheduled>,
+    lane: Lane,
+    counters: Arc<Counters>,
+    allowance: Allowance,
+    near: Arc<OwnedFd>,
+    far: UnixStream,
+    sending: Sending,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let (log, reader) = Writer::single(LogPools::new(4096, 1 << 20));
+        // The kernel takes some of a large message then, and not all.
+        let (near, far) = UnixStream::pair().unwrap();
+        far.set_nonblocking(true).unwrap();
+        rustix::net::sockopt::set_socket_send_buffer_size(&near, 1).unwrap();
+        let (allowance, consumption) = credit(2);
+        let (scheduled, counters) = (Arc::<Scheduled>::default(), Arc::<Counters>::default());
+        let lane = Lane::new(reader, scheduled.clone(), consumption, counters.clone());
+        let near = Arc::new(near.into());
+        Self { log, scheduled, lane, counters, allowance, near, far, sending: Sending::default() }
+    }
+
+    fn opened() -> Self {
+        let fixture = Self::new();
+        fixture.lane.take().open(&fixture.near);
+        fixture
+    }
+
+    /// Publishes a message of one frame, and answers whether its reader is to be told.
+    fn write(&mut self, size: usize) -> bool {
+        encode(&mut self.log, &Payload::from(&vec![7; size]), false);
+        self.log.publish(1);
+        self.allowance.write(1);
+        self.scheduled.raise()
+    }
+
+    /// What the worker would send next, all of it.
+    fn left_to_the_worker(&mut self) -> Vec<u8> {
+        let skipped = self.lane.take().fill(&mut self.sending, |_, _| {});
+        assert_eq!(skipped, 0);
+        self.sending.take(usize::MAX).map_or(Vec::new(), |(bytes, _)| bytes)
+    }
+
+    /// What has come to the other end.
+    fn arrived(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let end = self.far.read_to_end(&mut bytes).unwrap_err();
+        assert_eq!(end.kind(), std::io::ErrorKind::WouldBlock);
+        bytes
+    }
+
+    fn sent(&self) -> (u64, u64) {
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        (count(&self.counters.sent), count(&self.counters.bytes))
+    }
+}
+
+fn frame(size: usize) -> Vec<u8> {
+    let header: &[u8] = &match size {
+        0..=255 => vec![0, size as u8],
+        _ => [&[2][..], &(size as u64).to_be_bytes()].concat(),
+    };
+    [header, &vec![7; size]].concat()
+}
+
+#[test]
+fn an_open_lane_sends_each_message_and_grants_its_room_again() {
+    let mut fixture = Fixture::opened();
+    for turn in 1..=8 {
+        assert!(fixture.allowance.room() > 0, "turn {turn}");
+        assert!(fixture.write(3), "the flag is down again after each send");
+        assert!(fixture.lane.send_now());
+        assert_eq!(fixture.arrived(), frame(3));
+        assert_eq!(fixture.sent(), (turn, turn * 5));
+    }
+    assert_eq!(fixture.left_to_the_worker(), b"");
+}
+
+#[test]
+fn a_closed_lane_leaves_the_message_to_the_worker() {
+    let mut fixture = Fixture::opened();
+    fixture.lane.take().close();
+    assert!(fixture.write(3));
+    assert!(!fixture.lane.send_now());
+    assert_eq!(fixture.arrived(), b"");
+    assert_eq!(fixture.left_to_the_worker(), frame(3));
+}
+
+#[test]
+fn the_worker_goes_on_where_the_kernel_took_no_more() {
+    let size = 32 * 1024;
+    let mut fixture = Fixture::opened();
+    fixture.write(size);
+    assert!(!fixture.lane.send_now());
+    assert!(!fixture.lane.send_now(), "the lane is closed now");
+    let arrived = fixture.arrived();
+    assert!(!arrived.is_empty() && arrived.len() < size, "{}", arrived.len());
+    // An answer to the peer does not come between.
+    fixture.sending.push_answer(|out| out.extend_from_slice(b"answer"));
+    let mut rest = fixture.left_to_the_worker();
+    let expected = [&frame(size)[..], b"answer"].concat();
+    while arrived.len() + rest.len() < expected.len() {
+        let more = fixture.left_to_the_worker();
+        assert!(!more.is_empty(), "a message is sent to its end");
+        rest.extend(more);
+    }
+    assert!([arrived, rest].concat() == expected);
+}
+
+#[test]
+fn what_was_sent_in_part_is_not_sent_again_after_a_loss() {
+    let mut fixture = Fixture::opened();
+    fixture.write(32 * 1024);
+    assert!(!fixture.lane.send_now());
+    fixture.write(3);
+    let skipped = fixture.lane.take().fill(&mut fixture.sending, |_, _| {});
+    assert_eq!(skipped + fixture.sending.handle_loss(), 0, "it counts with what lies behind it");
+    assert_eq!(fixture.sending.take(usize::MAX), Some((frame(3), 2)));
+}
+
+#[test]
+fn a_lost_connection_leaves_the_whole_message_to_the_worker() {
+    let mut fixture = Fixture::opened();
+    let (_, far) = UnixStream::pair().unwrap();
+    drop(std::mem::replace(&mut fixture.far, far));
+    fixture.write(3);
+    assert!(!fixture.lane.send_now());
+    assert_eq!(fixture.left_to_the_worker(), frame(3));
+    assert_eq!(fixture.sent(), (0, 0));
+}
+
+#[test]
+fn a_body_that_is_referred_to_is_left_to_the_worker() {
+    let mut fixture = Fixture::opened();
+    let size = 100 * 1024;
+    encode(&mut fixture.log, &Payload::from(vec![7; size]), false);
+    fixture.log.publish(1);
+    assert!(fixture.scheduled.raise());
+    assert!(!fixture.lane.send_now());
+    assert_eq!(fixture.arrived(), b"");
+    let mut sent = Vec::new();
+    while sent.len() < frame(size).len() {
+        let more = fixture.left_to_the_worker();
+        assert!(!more.is_empty(), "a message is sent to its end");
+        sent.extend(more);
+    }
+    assert!(sent == frame(size));
+}
+
+#[test]
+fn what_is_dropped_from_a_lane_counts_and_keeps_what_is_no_message() {
+    let mut fixture = Fixture::opened();
+    encode(&mut fixture.log, &Payload::from(vec![7; 100 * 1024]), false);
+    fixture.log.publish(1);
+    assert!(!fixture.lane.send_now());
+    fixture.log.append_record(Record::Control(Control::Subscribe("a".into())), 0);
+    fixture.log.publish(0);
+    fixture.write(3);
+    let mut controls = Vec::new();
+    assert_eq!(fixture.lane.take().clear(|control| controls.push(control)), 2);
+    assert_eq!(controls, [Control::Subscribe("a".into())]);
+    assert!(fixture.lane.take().is_empty());
+}
