@@ -88,6 +88,8 @@ pub struct Worker {
     incoming: Vec<Incoming>,
     /// Bytes received in the last turn.
     received: usize,
+    /// Whether a writer that waited for room was told of some in the last turn.
+    has_granted: bool,
     is_stopped: bool,
 }
 
@@ -118,6 +120,7 @@ impl Worker {
             completions: Vec::with_capacity(COMPLETIONS),
             incoming: Vec::new(),
             received: 0,
+            has_granted: false,
             is_stopped: false,
         })
     }
@@ -138,6 +141,12 @@ impl Worker {
     #[must_use]
     pub fn received(&self) -> usize {
         self.received
+    }
+
+    /// Whether a writer that waited for room was told of some in the last turn.
+    #[must_use]
+    pub fn has_granted(&self) -> bool {
+        self.has_granted
     }
 
     /// When the next turn is due although nothing has happened.
@@ -167,7 +176,7 @@ impl Worker {
         let mut completions = std::mem::take(&mut self.completions);
         let turned = self.reactor.turn(wait, &mut completions);
         self.mailbox.unpark();
-        self.received = 0;
+        (self.received, self.has_granted) = (0, false);
         for completion in completions.drain(..) {
             self.complete(completion);
         }

@@ -14,14 +14,14 @@ use zring_transports::notice::{Event, Notice, SocketInbox};
 use zring_transports::pipe::log_pools;
 use zring_transports::worker::{Crew, Worker};
 
-use super::{AnyContext, Drive, Driver};
+use super::{AnyContext, Drive, Driver, courtesy};
 use crate::Error;
 
 /// The most I/O threads a context may have.
 const IO_THREADS_MAX: usize = 64;
 
 /// After a turn that received so many bytes, an I/O thread lets others run on its core: what it has
-/// handed up is still in the core's cache then. Nobody waits where it has the core to itself.
+/// handed up is still in the core's cache then.
 const YIELD_SIZE: usize = 128 * 1024;
 
 /// Owns I/O threads, and the names of inproc endpoints. Clones are the same context.
@@ -216,7 +216,9 @@ fn run(crew: Arc<Crew>, index: usize, core: Option<usize>, told: &mpsc::Sender<R
     let is_heard = told.send(Ok(())).is_ok();
     while is_heard && !worker.is_done() {
         match worker.turn(zring_engine::Wait::Until(None), || false) {
-            Ok(()) if worker.received() >= YIELD_SIZE => std::thread::yield_now(),
+            Ok(()) if worker.has_granted() || worker.received() >= YIELD_SIZE => {
+                courtesy::yield_core();
+            }
             Ok(()) | Err(zring_transports::Error::Engine(zring_engine::Error::Interrupted)) => {}
             Err(_) => break,
         }
@@ -267,6 +269,10 @@ impl Drive for IoThreads {
         parker: &Arc<Parker>,
         deadline: Option<Instant>,
     ) -> Result<bool, Error> {
+        courtesy::yield_core();
+        if inboxes.iter().any(|inbox| inbox.has_pending()) {
+            return Ok(true);
+        }
         let parked = inboxes.iter().take_while(|inbox| inbox.park()).count();
         let woken = if parked < inboxes.len() { Woken::Notified } else { parker.park(deadline) };
         for inbox in &inboxes[..parked] {

@@ -132,6 +132,7 @@ impl Worker {
             && lane.take().count_sent(messages, bytes)
         {
             wire.inbox.post(Event::Writable(wire.id));
+            self.has_granted = true;
         }
     }
 
