@@ -198,6 +198,7 @@ fn release(owned: OwnedBlock) {
 /// The sole right to append to one block.
 pub struct BlockWriter {
     block: BlockRef,
+    capacity: usize,
     /// Bytes appended, published or not; at most the capacity.
     len: usize,
     /// Bytes published, as the block says.
@@ -216,17 +217,18 @@ impl BlockWriter {
         // SAFETY: an `OwnedBlock` is the only reference to its block.
         let block = unsafe { pointer.as_mut() };
         block.pool = pool;
+        let capacity = block.capacity;
         block.refs.store(1, Ordering::Relaxed);
         block.published.store(0, Ordering::Relaxed);
         std::mem::forget(owned);
-        Self { block: BlockRef(pointer), len: 0, published: 0 }
+        Self { block: BlockRef(pointer), capacity, len: 0, published: 0 }
     }
 
     /// Bytes this block can hold.
     #[inline]
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.block.block().capacity
+        self.capacity
     }
 
     /// Bytes appended so far, published or not.
@@ -259,12 +261,22 @@ impl BlockWriter {
     /// Copies `bytes` behind what was appended. Panics without room for them.
     #[inline]
     pub fn append(&mut self, bytes: &[u8]) {
-        assert!(bytes.len() <= self.room(), "the caller checks the room");
-        let (spare, _) = self.spare();
-        self.block.block().shadow.write(self.len..self.len + bytes.len());
-        // SAFETY: `spare` has room for the bytes, is this writer's alone, and no slice reaches it.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), spare, bytes.len()) };
-        self.len += bytes.len();
+        self.append_parts(bytes, &[]);
+    }
+
+    /// As [`append`](Self::append), one part behind the other.
+    #[inline]
+    pub fn append_parts(&mut self, head: &[u8], body: &[u8]) {
+        let len = head.len() + body.len();
+        let (spare, room) = self.spare();
+        assert!(len <= room, "the caller checks the room");
+        self.block.block().shadow.write(self.len..self.len + len);
+        // SAFETY: `spare` has room for both, is this writer's alone, and no slice reaches it.
+        unsafe {
+            std::ptr::copy_nonoverlapping(head.as_ptr(), spare, head.len());
+            std::ptr::copy_nonoverlapping(body.as_ptr(), spare.add(head.len()), body.len());
+        }
+        self.len += len;
     }
 
     /// The rest of the block, for the kernel to write into.
@@ -334,7 +346,7 @@ impl BlockWriter {
 
 impl fmt::Debug for BlockWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "BlockWriter({} of {})", self.len, self.capacity())
+        write!(f, "BlockWriter({} of {})", self.len, self.capacity)
     }
 }
 

@@ -192,8 +192,7 @@ impl<R> Writer<R> {
         if self.open.block.room() < len || self.open.published.messages >= MESSAGES_MAX / 2 {
             self.turn_over(len);
         }
-        self.open.block.append(head);
-        self.open.block.append(body);
+        self.open.block.append_parts(head, body);
     }
 
     /// Appends a record that refers to `weight` bytes elsewhere.

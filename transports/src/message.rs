@@ -41,14 +41,21 @@ impl Message {
     #[inline]
     pub(crate) fn cut(&mut self, run: &Slice, at: usize, size: usize, has_more: bool) {
         self.has_more = has_more;
-        self.body = if size > INLINE_MAX {
-            Body::Slice(run.slice(at..at + size))
-        } else if let Some(bytes) = run[at..].first_chunk() {
+        if size > INLINE_MAX {
+            self.body = Body::Slice(run.slice(at..at + size));
+            return;
+        }
+        if !matches!(self.body, Body::Inline { .. }) {
+            self.body = Body::Inline { len: 0, bytes: [0; INLINE_MAX] };
+        }
+        let Body::Inline { len, bytes } = &mut self.body else { unreachable!("set above") };
+        *len = size as u8;
+        if let Some(chunk) = run[at..].first_chunk() {
             // A copy of fixed length costs less than one of the right length.
-            Body::Inline { len: size as u8, bytes: *bytes }
+            *bytes = *chunk;
         } else {
-            Body::inline(&run[at..at + size])
-        };
+            bytes[..size].copy_from_slice(&run[at..at + size]);
+        }
     }
 
     pub(crate) const fn from_bytes(bytes: Bytes, has_more: bool) -> Self {

@@ -192,14 +192,20 @@ pub(crate) const fn header_len(len: usize) -> usize {
 /// Appends one frame. A large body becomes a record behind its header.
 #[inline]
 pub(crate) fn encode(log: &mut Writer<Record>, body: &Payload<'_>, has_more: bool) {
+    let len = body.len();
+    if len <= SHORT_MAX {
+        return log.append(&[u8::from(has_more) * MORE, len as u8], body);
+    }
+    encode_long(log, body, has_more);
+}
+
+#[inline(never)]
+fn encode_long(log: &mut Writer<Record>, body: &Payload<'_>, has_more: bool) {
     let copy_max = match body {
         Payload::Borrowed(_) => BORROWED_COPY_MAX,
         Payload::Owned(_) => OWNED_COPY_MAX,
     };
     let len = body.len();
-    if len <= SHORT_MAX {
-        return log.append(&[u8::from(has_more) * MORE, len as u8], body);
-    }
     let mut header = [0; 9];
     header[0] = LARGE | (u8::from(has_more) * MORE);
     header[1..].copy_from_slice(&(len as u64).to_be_bytes());
