@@ -14,7 +14,8 @@ use std::ptr::NonNull;
 
 use crossbeam_utils::CachePadded;
 
-use crate::sync::{Arc, AtomicU64, AtomicUsize, Mutex, Ordering, Shadow, fence, lock};
+use crate::stock::Stock;
+use crate::sync::{Arc, AtomicU64, AtomicUsize, Ordering, Shadow, fence};
 
 /// The largest block, in bytes. A published length fits 32 bits with room to spare.
 pub const BLOCK_SIZE_MAX: usize = 1 << 30;
@@ -29,8 +30,7 @@ pub struct Pool {
 
 struct Shelf {
     block_size: usize,
-    kept_max: usize,
-    free: Mutex<Vec<OwnedBlock>>,
+    stock: Stock<OwnedBlock>,
 }
 
 impl Pool {
@@ -38,15 +38,14 @@ impl Pool {
     #[must_use]
     pub fn new(block_size: usize, kept_max: usize) -> Self {
         assert!(block_size <= BLOCK_SIZE_MAX, "a block's length must fit its published word");
-        let free = Mutex::new(Vec::with_capacity(kept_max));
-        Self { shared: Arc::new(Shelf { block_size, kept_max, free }) }
+        Self { shared: Arc::new(Shelf { block_size, stock: Stock::new(kept_max) }) }
     }
 
     /// An empty block: a returned one, or fresh memory.
     #[must_use]
     pub fn take(&self) -> BlockWriter {
-        let kept = lock(&self.shared.free).pop();
-        let owned = kept.unwrap_or_else(|| OwnedBlock::allocate(self.shared.block_size));
+        let Shelf { block_size, stock } = &*self.shared;
+        let owned = stock.take(|| OwnedBlock::allocate(*block_size));
         BlockWriter::start(owned, Some(self.clone()))
     }
 
@@ -188,10 +187,7 @@ fn release(owned: OwnedBlock) {
     let block = unsafe { block.as_mut() };
     block.shadow.write(0..block.capacity);
     if let Some(pool) = block.pool.take() {
-        let mut free = lock(&pool.shared.free);
-        if free.len() < pool.shared.kept_max {
-            free.push(owned);
-        }
+        pool.shared.stock.put(owned);
     }
 }
 
@@ -272,10 +268,11 @@ impl BlockWriter {
         assert!(len <= room, "the caller checks the room");
         self.block.block().shadow.write(self.len..self.len + len);
         // SAFETY: `spare` has room for both, is this writer's alone, and no slice reaches it.
-        unsafe {
-            std::ptr::copy_nonoverlapping(head.as_ptr(), spare, head.len());
-            std::ptr::copy_nonoverlapping(body.as_ptr(), spare.add(head.len()), body.len());
-        }
+        unsafe { std::ptr::copy_nonoverlapping(head.as_ptr(), spare, head.len()) };
+        // SAFETY: as above, so this lies within the room.
+        let behind = unsafe { spare.add(head.len()) };
+        // SAFETY: as above.
+        unsafe { std::ptr::copy_nonoverlapping(body.as_ptr(), behind, body.len()) };
         self.len += len;
     }
 

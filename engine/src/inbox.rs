@@ -9,6 +9,9 @@
 
 use crate::sync::{AtomicBool, Mutex, Ordering, fence, lock};
 
+/// Items that there is memory for from the start: the few kinds that a few pipes can have pending.
+const ITEMS: usize = 16;
+
 /// Ends the sleep of an inbox's owner.
 pub trait Wake {
     /// Called after something was posted while the owner was parked; at most once per sleep.
@@ -28,7 +31,7 @@ impl<T, W: Wake> Inbox<T, W> {
     /// An empty inbox whose owner is woken through `wake`.
     pub fn new(wake: W) -> Self {
         Self {
-            items: Mutex::new(Vec::new()),
+            items: Mutex::new(Vec::with_capacity(ITEMS)),
             pending: AtomicBool::new(false),
             parked: AtomicBool::new(false),
             wake,
@@ -72,6 +75,8 @@ impl<T, W: Wake> Inbox<T, W> {
     pub fn take_into(&self, taken: &mut Vec<T>) {
         let mut items = lock(&self.items);
         self.pending.store(false, Ordering::Relaxed);
+        // As much as may be posted without asking an allocator can be taken without.
+        taken.reserve(items.capacity());
         taken.append(&mut items);
     }
 
@@ -132,7 +137,20 @@ impl Scheduled {
         !self.0.load(Ordering::Relaxed) && !self.0.swap(true, Ordering::Relaxed)
     }
 
-    /// Called by the reader before its last look.
+    /// Called by the reader that has found nothing: it looks again with the flag down, because what
+    /// comes after that is told. If it finds something it will look once more anyway, and need not
+    /// be told until then.
+    #[inline]
+    pub fn look_again<T>(&self, look: impl FnOnce() -> Option<T>) -> Option<T> {
+        self.lower();
+        let found = look();
+        if found.is_some() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+        found
+    }
+
+    /// Called by the reader before its last look, or by a writer that has read its log itself.
     #[inline]
     pub fn lower(&self) {
         self.0.store(false, Ordering::Relaxed);

@@ -13,6 +13,7 @@ pub mod lent;
 pub mod log;
 #[cfg(not(loom))]
 pub mod park;
+mod stock;
 mod sync;
 
 mod error;

@@ -12,6 +12,7 @@
 use std::fmt;
 
 use crate::block::{BlockReader, BlockWriter, Pool, Slice};
+use crate::stock::Stock;
 use crate::sync::{Arc, Mutex, lock};
 
 /// Records a node can hold; the next one seals it. Models reach it too.
@@ -20,8 +21,12 @@ const RECORDS_MAX: usize = if cfg!(loom) { 2 } else { 32 };
 const MESSAGES_MAX: u32 = (1 << MESSAGE_BITS) - 1;
 /// Bytes, its own and those its records refer to, after which a node is sealed.
 const WEIGHT_MAX: usize = 256 * 1024;
-/// Unused nodes that a log keeps for its writer.
-const RETURNED_MAX: usize = 16;
+/// Unused blocks that are kept. Under flow, 32 MiB: a fan-out's 16 Ki messages of 1 KiB that are
+/// not yet walked are half of that, a pipe's 2,000 between two marks a sixteenth.
+const FIRST_KEPT_MAX: usize = 256;
+const FLOW_KEPT_MAX: usize = 512;
+/// Unused nodes that a log keeps for its writer: as many as blocks, of which each has one.
+const NODES_KEPT_MAX: usize = FLOW_KEPT_MAX;
 
 const MESSAGE_BITS: u32 = 20;
 const RECORD_BITS: u32 = 11;
@@ -41,7 +46,7 @@ impl LogPools {
     #[must_use]
     pub fn new(first: usize, flow: usize) -> Self {
         assert!(first <= flow, "a log does not start larger than it goes on");
-        Self { first: Pool::new(first, 256), flow: Pool::new(flow, 64) }
+        Self { first: Pool::new(first, FIRST_KEPT_MAX), flow: Pool::new(flow, FLOW_KEPT_MAX) }
     }
 
     /// The most bytes one append can take.
@@ -74,7 +79,9 @@ struct Node<R> {
 
 /// What both ends share: nodes on their way back to the writer.
 struct Returns<R> {
-    nodes: Mutex<Vec<Arc<Node<R>>>>,
+    nodes: Stock<Arc<Node<R>>>,
+    /// Held by a reader that lets a node go: of several, the last finds it unshared.
+    leaving: Mutex<()>,
     /// Stands in for the block of a returned node, which goes back to its pool.
     empty: BlockReader,
 }
@@ -118,13 +125,20 @@ struct Open<R> {
 }
 
 impl<R> Open<R> {
+    fn new(node: Arc<Node<R>>, block: BlockWriter) -> Self {
+        Self { node, block, published: Counts::default(), records: 0, referenced: 0 }
+    }
+
     fn has_unpublished(&self) -> bool {
         self.records > self.published.records || self.block.len() > self.block.published_len()
     }
 
-    fn seal(mut self) {
-        self.published.records = self.records;
-        self.block.publish_tagged(self.published.tag() | SEALED);
+    fn seal(self) {
+        let Self { node, mut block, mut published, records, .. } = self;
+        // A reader that leaves it at once shall find it unshared.
+        drop(node);
+        published.records = records;
+        block.publish_tagged(published.tag() | SEALED);
     }
 }
 
@@ -160,10 +174,11 @@ impl<R> Writer<R> {
 
     fn new(pools: LogPools, readers_are_shared: bool) -> Self {
         let block = BlockWriter::empty();
-        let nodes = Mutex::new(Vec::with_capacity(RETURNED_MAX));
-        let returns = Arc::new(Returns { nodes, empty: block.reader() });
-        let open = start_node(&returns, block, false);
-        Self { pools, returns, open, earlier: Vec::new(), flows: false, readers_are_shared }
+        let (nodes, leaving) = (Stock::new(NODES_KEPT_MAX), Mutex::new(()));
+        let returns = Arc::new(Returns { nodes, leaving, empty: block.reader() });
+        let open = Open::new(Arc::new(Node::new(block.reader(), 0)), block);
+        let earlier = Vec::with_capacity(1);
+        Self { pools, returns, open, earlier, flows: false, readers_are_shared }
     }
 
     /// A further reader of a shared log, that begins behind what is published now.
@@ -267,20 +282,17 @@ impl<R> Writer<R> {
 
 /// A returned node, or a new one, around `block`.
 fn start_node<R>(returns: &Returns<R>, block: BlockWriter, is_continuation: bool) -> Open<R> {
-    let returned = lock(&returns.nodes).pop();
-    let mut node = returned.unwrap_or_else(|| Arc::new(Node::new(block.reader())));
+    let make = || Arc::new(Node::new(returns.empty.clone(), RECORDS_MAX));
+    let mut node = returns.nodes.take(make);
     let unshared = Arc::get_mut(&mut node).expect("only unshared nodes are returned");
     unshared.block = block.reader();
     unshared.is_continuation = is_continuation;
-    if block.capacity() > 0 && unshared.records.is_empty() {
-        unshared.records = (0..RECORDS_MAX).map(|_| Mutex::new(None)).collect();
-    }
-    Open { node, block, published: Counts::default(), records: 0, referenced: 0 }
+    Open::new(node, block)
 }
 
 impl<R> Node<R> {
-    fn new(block: BlockReader) -> Self {
-        let records = Box::new([]);
+    fn new(block: BlockReader, records_max: usize) -> Self {
+        let records = (0..records_max).map(|_| Mutex::new(None)).collect();
         Self { block, records, next: Mutex::new(None), is_continuation: false }
     }
 
@@ -445,16 +457,17 @@ impl<R: Clone> Reader<R> {
         let next = lock(&self.node.next).clone().expect("a sealed node has a next one");
         let mut left = std::mem::replace(&mut self.node, next);
         (self.at, self.taken) = (0, Counts::default());
-        if let Some(node) = Arc::get_mut(&mut left) {
-            node.block = self.returns.empty.clone();
-            *lock(&node.next) = None;
-            for place in &node.records {
-                *lock(place) = None;
-            }
-            let mut returned = lock(&self.returns.nodes);
-            if returned.len() < RETURNED_MAX {
-                returned.push(left);
-            }
+        let leaving = lock(&self.returns.leaving);
+        let Some(node) = Arc::get_mut(&mut left) else { return drop(left) };
+        drop(leaving);
+        node.block = self.returns.empty.clone();
+        *lock(&node.next) = None;
+        for place in &node.records {
+            *lock(place) = None;
+        }
+        // The node that a log begins with has no place for records.
+        if !node.records.is_empty() {
+            self.returns.nodes.put(left);
         }
     }
 }

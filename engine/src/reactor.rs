@@ -37,6 +37,11 @@ use slots::{Live, Slots};
 /// call that cancels them; only a kernel worker that is stuck takes longer.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
 
+/// Operations that there is memory for before the first has begun; more make more.
+const OPERATIONS: usize = 64;
+/// Of those, sends in one turn.
+const SENDS: usize = 4;
+
 /// How long one wait of the drain lasts before all is cancelled once more.
 const DRAIN_WAIT: Duration = Duration::from_millis(10);
 
@@ -110,13 +115,14 @@ impl Reactor {
         let mut reactor = Self {
             ring,
             group,
-            slots: Slots::default(),
-            starved: VecDeque::new(),
-            sated: VecDeque::new(),
-            missed: Vec::new(),
-            spare: Vec::new(),
+            slots: Slots::with_capacity(OPERATIONS),
+            starved: VecDeque::with_capacity(OPERATIONS),
+            sated: VecDeque::with_capacity(OPERATIONS),
+            missed: Vec::with_capacity(OPERATIONS),
+            spare: Vec::with_capacity(OPERATIONS),
             waker: Waker::new()?,
         };
+        reactor.spare.resize_with(SENDS, Default::default);
         let eventfd = reactor.waker.clone();
         reactor.start(u32::MAX, eventfd.as_fd(), Operation::Wake);
         Ok(reactor)
@@ -154,7 +160,7 @@ impl Reactor {
         fd: BorrowedFd<'_>,
         pieces: impl IntoIterator<Item = Piece>,
     ) -> Token {
-        let mut memory = self.spare.pop().unwrap_or_else(|| Box::new(SendMemory::new()));
+        let mut memory = self.spare.pop().unwrap_or_default();
         memory.fill(pieces);
         self.start(owner, fd, Operation::Send(memory))
     }

@@ -25,9 +25,13 @@ pub(crate) fn start() {
     IS_ON.store(true, Relaxed);
 }
 
-/// Stops counting; answers the allocations and reallocations since [`start`].
-pub(crate) fn stop() -> u64 {
+/// Stops counting.
+pub(crate) fn stop() {
     IS_ON.store(false, Relaxed);
+}
+
+/// Allocations and reallocations between [`start`] and [`stop`].
+pub(crate) fn counted() -> u64 {
     COUNT.load(Relaxed)
 }
 

@@ -162,17 +162,22 @@ impl<S: Side> Run<'_, S> {
         self.load.messages_max.unwrap_or(u64::MAX)
     }
 
-    /// Sends as fast as the socket takes, topics in turn, until `due`; answers how many.
-    fn pump(&self, socket: &mut impl Outgoing, due: u64, messages_max: u64) -> Result<u64> {
+    /// Sends `body` as fast as the socket takes, topics in turn, until `due`; answers how often.
+    fn pump(
+        &self,
+        socket: &mut impl Outgoing,
+        body: &mut [u8],
+        due: u64,
+        messages_max: u64,
+    ) -> Result<u64> {
         let topics = u32::try_from(self.load.topics.max(1)).expect("topics fit their field");
-        let mut body = vec![0; self.load.size];
         let per_look = (BYTES_PER_LOOK / self.load.size).clamp(1, 256) as u64;
         let (mut sent, mut topic) = (0, 0);
         while sent < messages_max && clock::now() < due {
             let count = per_look.min(messages_max - sent);
             for _ in 0..count {
-                write_topic(&mut body, topic);
-                socket.send(&body)?;
+                write_topic(body, topic);
+                socket.send(body)?;
                 topic += 1;
                 if topic == topics {
                     topic = 0;
@@ -258,14 +263,16 @@ impl<'a> Meter<'a> {
         Self { control, started: clock::now(), cpu_started: control.cpu() }
     }
 
-    fn elapsed_ns(&self) -> u64 {
+    /// Stops the clock, and counting allocations; answers the nanoseconds since the start.
+    fn lap(&self) -> u64 {
+        allocations::stop();
         clock::now() - self.started
     }
 
-    /// What was measured since the start; `elapsed_ns` is passed in, because a sender's clock
-    /// stops before the end is agreed upon, and its processor time after.
+    /// What was measured since the start. `elapsed_ns` is what [`lap`](Self::lap) answered, because
+    /// a sender's clock stops before the end is agreed upon, and its processor time after.
     fn stop(&self, messages: u64, elapsed_ns: u64) -> Outcome {
-        let allocations = allocations::stop();
+        let allocations = allocations::counted();
         let cpu_ns = self.control.cpu() - self.cpu_started;
         Outcome { messages, elapsed_ns, cpu_ns, allocations, ..Outcome::default() }
     }

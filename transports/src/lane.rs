@@ -115,9 +115,11 @@ impl Way {
         }
         skipped += sending.fill(&mut self.log, &mut control);
         if sending.is_empty() {
-            // Lowered before the last look, so that what comes after it is told.
-            self.scheduled.lower();
-            skipped += sending.fill(&mut self.log, control);
+            let Self { log, scheduled, .. } = self;
+            scheduled.look_again(|| {
+                skipped += sending.fill(log, control);
+                (!sending.is_empty()).then_some(())
+            });
         }
         skipped
     }

@@ -364,10 +364,9 @@ impl Inbound {
     }
 
     fn is_drained(&mut self) -> bool {
-        let is_empty = self.log.is_empty() && {
-            self.scheduled.lower();
-            self.log.is_empty()
-        };
+        let Self { log, scheduled, .. } = self;
+        let is_empty =
+            log.is_empty() && scheduled.look_again(|| (!log.is_empty()).then_some(())).is_none();
         if is_empty {
             self.short_runs = 0;
         }
@@ -408,11 +407,8 @@ impl Inbound {
             }
             return true;
         }
-        let next = self.log.next_run().or_else(|| {
-            // Lowered before the last look, so that what comes after it is told.
-            self.scheduled.lower();
-            self.log.next_run()
-        });
+        let Self { log, scheduled, .. } = self;
+        let next = log.next_run().or_else(|| scheduled.look_again(|| log.next_run()));
         self.short_runs = 0;
         self.at = 0;
         match next {

@@ -15,7 +15,7 @@ use zring_engine::log::Writer;
 use zring_zmtp::command::{self, Command};
 use zring_zmtp::{Error, Scan, Scanner, Stop};
 
-use crate::pipe::{Record, WireEnd, parse_header};
+use crate::pipe::{Record, WireEnd, header_len, parse_header};
 
 /// Received runs shorter than this are copied. Half of a lent buffer.
 const COPY_MAX: usize = 16 * 1024;
@@ -23,6 +23,12 @@ const COPY_MAX: usize = 16 * 1024;
 const GATHER_STEP: usize = 256 * 1024;
 /// A gathered frame of up to this many bytes is copied into the log.
 const GATHER_COPY_MAX: usize = 32 * 1024;
+
+/// Bytes of a gathered frame that there is memory for from the start: a body of 1 KiB.
+const GATHERED: usize = header_len(1024) + 1024;
+/// Buffers in the backlog that there is memory for from the start: all that are lent, and as many
+/// again until the connection has stopped.
+const BACKLOG: usize = 64;
 
 /// What a connection brought that is not a message.
 #[derive(Debug)]
@@ -71,7 +77,8 @@ pub(crate) struct Receiving {
 impl Receiving {
     pub(crate) fn new(frame_size_max: u64, intake: Intake) -> Self {
         let scanner = Scanner::new(frame_size_max);
-        let (gathered, backlog) = (Vec::new(), VecDeque::new());
+        let gathered = Vec::with_capacity(GATHERED);
+        let backlog = VecDeque::with_capacity(BACKLOG);
         Self { scanner, intake, is_within: false, gathered, missing: 0, backlog }
     }
 

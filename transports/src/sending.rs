@@ -22,8 +22,8 @@ pub(crate) const SEND_SIZE: usize = 64 * 1024;
 const SEND_SIZE_MAX: usize = SEND_SIZE + SEND_SIZE / 2;
 /// Bytes of commands that wait, from which on answers are dropped.
 const ANSWERS_SIZE_MAX: usize = 4 * 1024;
-/// Pieces of one vectored send.
-const SEND_PIECES_MAX: usize = 256;
+/// Pieces of one vectored send: as many as an operation has memory for from the start.
+const SEND_PIECES_MAX: usize = 64;
 
 struct Queued {
     piece: Piece,

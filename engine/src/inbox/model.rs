@@ -59,10 +59,7 @@ fn nothing_is_lost_between_two_who_post() {
 
 /// Looks at a log as every reader of one does: down with the flag before the last look.
 fn read_all(reader: &mut Reader<()>, scheduled: &Scheduled, seen: &mut Vec<u8>) {
-    while let Some(run) = reader.next_run().or_else(|| {
-        scheduled.lower();
-        reader.next_run()
-    }) {
+    while let Some(run) = reader.next_run().or_else(|| scheduled.look_again(|| reader.next_run())) {
         let Run::Bytes { slice, .. } = run else { unreachable!("there are no records") };
         seen.extend_from_slice(&slice);
     }

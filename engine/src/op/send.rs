@@ -13,6 +13,9 @@ use crate::block::Piece;
 /// Pieces that one send can be made of: the kernel's `UIO_MAXIOV`.
 pub const PIECES_MAX: usize = 1024;
 
+/// Pieces that there is memory for before the first send.
+const PIECES: usize = 64;
+
 /// Sends complete within the enter that submits them, and do not raise SIGPIPE.
 const FLAGS: u32 = (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as u32;
 
@@ -25,13 +28,16 @@ pub(crate) struct SendMemory {
     header: libc::msghdr,
 }
 
-impl SendMemory {
-    pub(crate) fn new() -> Self {
+impl Default for SendMemory {
+    fn default() -> Self {
         // SAFETY: all-zero bytes are a valid `msghdr`: null pointers and lengths of zero.
         let header = unsafe { MaybeUninit::zeroed().assume_init() };
-        Self { pieces: Vec::new(), iovecs: Vec::new(), header }
+        let (pieces, iovecs) = (Vec::with_capacity(PIECES), Vec::with_capacity(PIECES));
+        Self { pieces, iovecs, header }
     }
+}
 
+impl SendMemory {
     /// Takes up to [`PIECES_MAX`] pieces.
     pub(crate) fn fill(&mut self, pieces: impl IntoIterator<Item = Piece>) {
         debug_assert!(self.pieces.is_empty(), "the last send's pieces were let go");

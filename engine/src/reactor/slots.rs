@@ -43,6 +43,11 @@ struct Slot {
 }
 
 impl Slots {
+    /// No operation, and memory for so many.
+    pub(crate) fn with_capacity(count: usize) -> Self {
+        Self { slots: Vec::with_capacity(count), free: Vec::with_capacity(count) }
+    }
+
     /// Puts an operation into an empty slot.
     #[inline]
     pub(crate) fn insert(&mut self, live: Live) -> Token {
@@ -58,6 +63,8 @@ impl Slots {
     fn grow(&mut self) -> u32 {
         let index = u32::try_from(self.slots.len()).expect("memory ends before the indexes do");
         self.slots.push(Slot { generation: 0, live: None });
+        // Whichever ends, its slot has a place among the free ones.
+        self.free.reserve(self.slots.len());
         index
     }
 

@@ -289,7 +289,7 @@ fn sends_one_after_the_other_share_one_memory() {
         assert_eq!(rig.sent(send), Ok(3 * len));
         far.read_exact(&mut vec![0; 3 * len]).unwrap();
     }
-    assert_eq!(rig.reactor.spare.len(), 1);
+    assert_eq!(rig.reactor.spare.len(), SENDS);
 }
 
 #[test]

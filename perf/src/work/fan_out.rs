@@ -49,7 +49,7 @@ pub(crate) fn send_paced<S: Side, O: Outgoing>(run: &Run<'_, S>, mut socket: O) 
     })?;
     let meter = Meter::start(run.control);
     let sent = run.pace(&mut socket, run.measured_ns(), &mut send)?;
-    let elapsed_ns = meter.elapsed_ns();
+    let elapsed_ns = meter.lap();
     run.side.pass(clock::now() + TAIL_NS)?;
     run.conclude(&mut socket)?;
     let mut outcome = meter.stop(sent, elapsed_ns);
@@ -161,7 +161,7 @@ impl<'a, S: Side> Audience<'a, S> {
             })?;
         }
         let meter = meter.unwrap_or_else(|| Meter::start(control));
-        Ok(meter.stop(count, meter.elapsed_ns()))
+        Ok(meter.stop(count, meter.lap()))
     }
 
     /// Records latency and skew until the last `End`.
@@ -181,7 +181,7 @@ impl<'a, S: Side> Audience<'a, S> {
             })?;
         }
         let meter = meter.unwrap_or_else(|| Meter::start(control));
-        let mut outcome = meter.stop(arrivals.latency.len(), meter.elapsed_ns());
+        let mut outcome = meter.stop(arrivals.latency.len(), meter.lap());
         outcome.latency = Percentiles::of(&arrivals.latency);
         outcome.skew = Percentiles::of(&arrivals.skew);
         Ok(outcome)

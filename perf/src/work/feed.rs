@@ -32,7 +32,7 @@ pub(crate) fn publish<S: Side, O: Outgoing>(run: &Run<'_, S>, mut socket: O) -> 
         let due = clock::now() + run.measured_ns();
         let sent = replay.pump(&mut socket, due, run.messages_max())?;
         socket.flush()?;
-        let elapsed_ns = meter.elapsed_ns();
+        let elapsed_ns = meter.lap();
         run.conclude(&mut socket)?;
         return run.finish_sender(meter.stop(sent, elapsed_ns));
     }
@@ -43,7 +43,7 @@ pub(crate) fn publish<S: Side, O: Outgoing>(run: &Run<'_, S>, mut socket: O) -> 
     let sent = run.pace(&mut socket, run.measured_ns(), |socket, sequence, due| {
         replay.send(socket, sequence, due)
     })?;
-    let elapsed_ns = meter.elapsed_ns();
+    let elapsed_ns = meter.lap();
     run.side.pass(clock::now() + 100 * clock::MILLISECOND)?;
     run.conclude(&mut socket)?;
     run.finish_sender(meter.stop(sent, elapsed_ns))
@@ -87,7 +87,7 @@ pub(crate) fn subscribe<S: Side>(run: &Run<'_, S>, index: usize) -> Result<()> {
         }
     }
     let meter = meter.unwrap_or_else(|| Meter::start(run.control));
-    let outcome = meter.stop(count, meter.elapsed_ns());
+    let outcome = meter.stop(count, meter.lap());
     run.finish(Outcome { latencies, ..outcome })
 }
 

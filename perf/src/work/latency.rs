@@ -28,7 +28,7 @@ pub(crate) fn send<S: Side, O: Outgoing>(run: &Run<'_, S>, mut socket: O) -> Res
         write_stamp(&mut body, sequence, due);
         socket.send(&body)
     })?;
-    let elapsed_ns = meter.elapsed_ns();
+    let elapsed_ns = meter.lap();
     run.conclude(&mut socket)?;
     run.finish_sender(meter.stop(sent, elapsed_ns))
 }
@@ -51,7 +51,7 @@ pub(crate) fn receive<S: Side, R: Incoming>(run: &Run<'_, S>, mut socket: R) -> 
         }
     }
     let meter = meter.unwrap_or_else(|| Meter::start(run.control));
-    let mut outcome = meter.stop(latency.len(), meter.elapsed_ns());
+    let mut outcome = meter.stop(latency.len(), meter.lap());
     outcome.latency = Percentiles::of(&latency);
     run.finish(outcome)
 }
@@ -84,7 +84,7 @@ pub(crate) fn request<S: Side, C: Outgoing + Incoming>(
     } else {
         ping_pong(run, &mut socket, idle_ns, trip)?;
     }
-    let mut outcome = meter.stop(latency.len(), meter.elapsed_ns());
+    let mut outcome = meter.stop(latency.len(), meter.lap());
     outcome.latency = Percentiles::of(&latency);
     exchange(&mut socket, &Mark::End.bytes())?;
     run.wait_for(Order::Stop)?;
@@ -139,7 +139,7 @@ pub(crate) fn reply<S: Side, C: Outgoing + Incoming>(
             break;
         }
     }
-    run.finish(meter.stop(count, meter.elapsed_ns()))
+    run.finish(meter.stop(count, meter.lap()))
 }
 
 #[inline]

@@ -13,13 +13,14 @@ pub(crate) fn send<S: Side, O: Outgoing>(run: &Run<'_, S>, mut socket: O) -> Res
     run.attach(&mut socket)?;
     run.greet(&mut socket)?;
     stalled::fill(run, &mut socket)?;
-    run.pump(&mut socket, clock::now() + run.warm_up_ns(), u64::MAX)?;
+    let mut body = vec![0; run.load.size];
+    run.pump(&mut socket, &mut body, clock::now() + run.warm_up_ns(), u64::MAX)?;
     socket.send(&Mark::Begin.bytes())?;
     let meter = Meter::start(run.control);
     let due = clock::now() + run.measured_ns();
-    let sent = run.pump(&mut socket, due, run.messages_max())?;
+    let sent = run.pump(&mut socket, &mut body, due, run.messages_max())?;
     socket.flush()?;
-    let elapsed_ns = meter.elapsed_ns();
+    let elapsed_ns = meter.lap();
     run.conclude(&mut socket)?;
     run.finish_sender(meter.stop(sent, elapsed_ns))
 }
@@ -41,5 +42,5 @@ pub(crate) fn receive<S: Side, R: Incoming>(run: &Run<'_, S>, mut socket: R) -> 
             Some(Mark::End) => break,
         }
     }
-    run.finish(meter.stop(count, meter.elapsed_ns()))
+    run.finish(meter.stop(count, meter.lap()))
 }

@@ -208,7 +208,8 @@ impl Behaviour for XSub {
             }
             let with_room =
                 pipes.iter_mut().filter_map(|(key, pipe)| pipe.has_room().then_some(key));
-            self.targets = with_room.collect();
+            self.targets.clear();
+            self.targets.extend(with_room);
         }
         self.is_open = has_more;
         for &key in &self.targets {

@@ -20,6 +20,11 @@ const OWN_BLOCK_SIZE: usize = 16 * 1024;
 /// Runs shorter than this are copied: as a piece of a vectored send they would cost more.
 const OWN_COPY_MAX: usize = 512;
 
+/// Unused blocks of those that are kept: 16 MiB, a thousand runs for each of some thirty members.
+const OWN_KEPT_MAX: usize = 1024;
+/// Parts that there is memory for from the start.
+const PARTS: usize = 8;
+
 /// Names a subscriber within its [`FanOut`].
 pub(crate) type MemberKey = u32;
 
@@ -42,10 +47,14 @@ pub(crate) struct FanOut {
     pub(super) full_count: usize,
     /// Whether the walk waits for a full member's room.
     pub(super) is_held: bool,
+    /// Whether this walk has found nothing, and then something with the flag down.
+    pub(super) has_looked_again: bool,
     /// Members that the walk has given something, or counted a loss for, and not yet flushed.
     pub(super) touched: Vec<MemberKey>,
     /// Kept for its memory: those who get the message at hand.
     pub(super) matching: Vec<MemberKey>,
+    /// As above: the parts of a message that does not lie in one run.
+    pub(super) parts: Vec<Part>,
     own: Pool,
 }
 
@@ -87,9 +96,11 @@ impl FanOut {
             is_lossless,
             full_count: 0,
             is_held: false,
+            has_looked_again: false,
             touched: Vec::new(),
             matching: Vec::new(),
-            own: Pool::new(OWN_BLOCK_SIZE, 256),
+            parts: Vec::with_capacity(PARTS),
+            own: Pool::new(OWN_BLOCK_SIZE, OWN_KEPT_MAX),
         }
     }
 

@@ -13,6 +13,7 @@
 use zring_engine::block::Slice;
 use zring_engine::log::Run;
 
+use crate::fan_out::FanOutFeed;
 use crate::fan_out::members::{FanOut, MemberKey, Part};
 use crate::pipe::{Record, parse_header};
 
@@ -34,7 +35,7 @@ impl FanOut {
     pub(crate) fn walk(&mut self, peers: &mut Vec<usize>) -> bool {
         let before = self.walked;
         let mut is_late = false;
-        self.is_held = false;
+        (self.is_held, self.has_looked_again) = (false, false);
         while self.walked - before < TURN_MESSAGES_MAX && !self.is_held && self.has_messages() {
             let Some(quota) = self.settle_quota() else {
                 is_late = true;
@@ -46,18 +47,21 @@ impl FanOut {
         if self.walked > before {
             self.feed.shared.tell_walked(&self.inbox);
         }
-        is_late || self.walked - before >= TURN_MESSAGES_MAX
+        is_late || self.has_looked_again || self.walked - before >= TURN_MESSAGES_MAX
     }
 
-    /// Looks for the next run. False: everything published was walked.
+    /// Looks for the next run. False: everything published was walked, or the rest is to wait for
+    /// the sends. Looking again in one walk would have a fast publisher tell of every message.
     fn has_messages(&mut self) -> bool {
         if self.at < self.run.len() {
             return true;
         }
-        let next = self.feed.log.next_run().or_else(|| {
-            self.feed.scheduled.lower();
-            self.feed.log.next_run()
-        });
+        let FanOutFeed { log, scheduled, .. } = &mut self.feed;
+        let mut next = log.next_run();
+        if next.is_none() && !self.has_looked_again {
+            next = scheduled.look_again(|| log.next_run());
+            self.has_looked_again = next.is_some();
+        }
         match next {
             Some(run) => self.start_run(run),
             None => {
@@ -208,18 +212,20 @@ impl FanOut {
 
     /// Gives a message that does not lie in this run alone.
     fn give_split(&mut self) {
-        let parts = self.collect_parts();
+        let mut parts = std::mem::take(&mut self.parts);
+        self.collect_parts(&mut parts);
         let mut matching = std::mem::take(&mut self.matching);
         self.find_matching(split_topic(&parts), &mut matching);
         for &key in &matching {
             self.give_parts(key, &parts);
         }
         self.matching = matching;
+        parts.clear();
+        self.parts = parts;
     }
 
     /// Collects the parts of the message that begins here, across runs and bodies.
-    fn collect_parts(&mut self) -> Vec<Part> {
-        let mut parts = Vec::new();
+    fn collect_parts(&mut self, parts: &mut Vec<Part>) {
         loop {
             let start = self.at;
             let end = loop {
@@ -239,8 +245,8 @@ impl FanOut {
             if self.at > start {
                 parts.push(Part::Frames(self.run.slice(start..self.at)));
             }
-            if end.is_some() || self.collect_next_run(&mut parts) {
-                return parts;
+            if end.is_some() || self.collect_next_run(parts) {
+                return;
             }
         }
     }
