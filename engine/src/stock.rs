@@ -1,7 +1,7 @@
 //! Stocks: what is used again instead of being freed, so that a steady state asks no allocator.
 //!
-//! A stock found empty makes as many more as there are, within bounds: a peak that is a little above
-//! all before it finds some. The list's own memory is there before anything is put back.
+//! A stock found empty makes as many more as there are, within bounds: a peak that is a little
+//! above all before it finds some. The list's own memory is there before anything is put back.
 //!
 //! Deliberately absent: giving memory back. What is unused is bounded by `kept_max`.
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 /// and not a slow day.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Ends the process unless it is dropped in time, or told that there is progress. Once it is made it
-/// allocates nothing.
+/// Ends the process unless it is dropped in time, or told that there is progress. Once it is made
+/// it allocates nothing.
 pub struct Watchdog(Arc<Watched>);
 
 #[derive(Default)]

@@ -18,8 +18,8 @@ const WARM_UP_COUNT: u64 = 6_000;
 const KEPT: usize = 3_000;
 /// How long nobody must take a message for the pipe to be full.
 const STALL: Duration = Duration::from_millis(100);
-/// Messages that a publisher which may drop is ahead at most. Room is granted again in steps of half
-/// the default mark, so no more than the other half is sure to fit.
+/// Messages that a publisher which may drop is ahead at most. Room is granted again in steps of
+/// half the default mark, so no more than the other half is sure to fit.
 const AHEAD_MAX: u64 = 400;
 
 /// Ends a part of the course. Repeated until it is heard, for it may be dropped too; what is
