@@ -15,7 +15,7 @@ use std::ptr::NonNull;
 use crossbeam_utils::CachePadded;
 
 use crate::stock::Stock;
-use crate::sync::{Arc, AtomicU64, AtomicUsize, Ordering, Shadow, fence};
+use crate::sync::{Arc, AtomicU64, AtomicUsize, Ordering, Shadow, acquire};
 
 /// The largest block, in bytes. A published length fits 32 bits with room to spare.
 pub const BLOCK_SIZE_MAX: usize = 1 << 30;
@@ -171,9 +171,9 @@ impl Clone for BlockRef {
 impl Drop for BlockRef {
     #[inline]
     fn drop(&mut self) {
-        // Release: pairs with the acquire fence of the last holder.
+        // Release: pairs with the acquire of the last holder.
         if self.block().refs.fetch_sub(1, Ordering::Release) == 1 {
-            fence(Ordering::Acquire);
+            acquire(&self.block().refs);
             release(OwnedBlock(self.0));
         }
     }

@@ -6,9 +6,7 @@
 //!
 //! Deliberately absent: how the owner is told. That is an [inbox](crate::inbox)'s business.
 
-use std::sync::TryLockError;
-
-use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, fence, lock};
+use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, fence, lock, try_lock};
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -30,18 +28,18 @@ impl<T> Lent<T> {
 
     /// For the owner. `None`: the thing is lent, and the borrower will learn that it is awaited.
     pub fn try_take(&self) -> Option<MutexGuard<'_, T>> {
-        self.try_lock().or_else(|| {
+        try_lock(&self.thing).or_else(|| {
             self.is_awaited.store(true, Ordering::Relaxed);
             // Pairs with the fence in `borrow`: we see the thing free, or the mark is seen.
             fence(Ordering::SeqCst);
-            self.try_lock()
+            try_lock(&self.thing)
         })
     }
 
     /// For the borrower: uses the thing, if it is free. Answers what `f` did, and whether the owner
     /// awaits the thing and must be told that it is free.
     pub fn borrow<R>(&self, f: impl FnOnce(&mut T) -> R) -> Option<(R, bool)> {
-        let mut thing = self.try_lock()?;
+        let mut thing = try_lock(&self.thing)?;
         let answer = f(&mut thing);
         drop(thing);
         // Pairs with the fence in `try_take`.
@@ -49,14 +47,6 @@ impl<T> Lent<T> {
         let is_awaited = self.is_awaited.load(Ordering::Relaxed)
             && self.is_awaited.swap(false, Ordering::Relaxed);
         Some((answer, is_awaited))
-    }
-
-    fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        match self.thing.try_lock() {
-            Ok(thing) => Some(thing),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
     }
 }
 

@@ -14,7 +14,7 @@ pub mod log;
 #[cfg(not(loom))]
 pub mod park;
 mod stock;
-mod sync;
+pub mod sync;
 
 mod error;
 mod group;

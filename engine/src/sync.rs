@@ -5,21 +5,29 @@
 //! where a store must be seen before a load, because loom models those and does not model
 //! sequentially consistent accesses.
 //!
+//! `--cfg instrumented` is for the thread sanitizer, which knows no fences and sees only code that
+//! was built with it. Of std's mutex that is all but the waiting, so nobody waits then: who finds a
+//! mutex locked tries again. Counts are acquired by a load instead of a fence.
+//!
 //! Deliberately absent: poisoning. A panic under one of our locks leaves plain data behind.
 
 #[cfg(loom)]
 pub(crate) use loom::sync::{
-    Arc, Mutex, MutexGuard,
+    Arc,
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence},
+};
+#[cfg(loom)]
+pub use loom::sync::{Mutex, MutexGuard};
+#[cfg(not(loom))]
+pub(crate) use std::sync::{
+    Arc,
     atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence},
 };
 #[cfg(not(loom))]
-pub(crate) use std::sync::{
-    Arc, Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence},
-};
+pub use std::sync::{Mutex, MutexGuard};
 
 use std::ops::Range;
-use std::sync::PoisonError;
+use std::sync::{PoisonError, TryLockError};
 
 /// What a model watches in place of memory that it cannot see: one cell per byte. Outside of
 /// models it is nothing.
@@ -61,8 +69,34 @@ impl Shadow {
 }
 
 /// Locks, whether or not an earlier holder panicked.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    while cfg!(instrumented) {
+        if let Some(guard) = try_lock(mutex) {
+            return guard;
+        }
+        std::thread::yield_now();
+    }
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// As [`lock`], if nobody holds it.
+pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
+/// For who has just taken `count` to zero: what the others did before they took their part comes
+/// before what follows.
+#[inline]
+pub(crate) fn acquire(count: &AtomicUsize) {
+    if cfg!(instrumented) {
+        count.load(Ordering::Acquire);
+    } else {
+        fence(Ordering::Acquire);
+    }
 }
 
 #[cfg(all(test, loom))]

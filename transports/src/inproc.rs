@@ -7,9 +7,9 @@
 //! Deliberately absent: reconnecting. A binder that goes takes its pipes along, as libzmq's does.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use zring_engine::sync::{Mutex, lock};
 use zring_zmtp::SocketType;
 
 use crate::Error;
@@ -54,7 +54,7 @@ impl Names {
     /// # Errors
     /// [`Error::AddressInUse`] if another has it.
     pub fn bind(&self, name: &str, endpoint: &str, party: &Party) -> Result<(), Error> {
-        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = lock(&self.0);
         let entry = names.entry(name.to_owned()).or_default();
         if entry.bound.is_some() {
             return Err(Error::AddressInUse { endpoint: endpoint.to_owned() });
@@ -78,7 +78,7 @@ impl Names {
 
     /// Takes a name back.
     pub fn unbind(&self, name: &str) {
-        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = lock(&self.0);
         if let Some(entry) = names.get_mut(name) {
             entry.bound = None;
             if entry.waiting.is_empty() {
@@ -100,7 +100,7 @@ impl Names {
         endpoint: &str,
         party: &Party,
     ) -> Result<(PipeEnd, Option<Bytes>), Error> {
-        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = lock(&self.0);
         let entry = names.entry(name.to_owned()).or_default();
         let Some(bound) = &entry.bound else {
             let seat = Seat::default();

@@ -9,14 +9,15 @@
 //! Deliberately absent: when that pays. The socket's end of the pipe decides it.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard};
 
 use rustix::net::{SendFlags, send};
 use zring_engine::credit::Consumption;
 use zring_engine::inbox::Scheduled;
 use zring_engine::lent::Lent;
 use zring_engine::log::{Reader, Run};
+use zring_engine::sync::MutexGuard;
 
 use crate::pipe::{Control, Counters, Record};
 use crate::sending::Sending;

@@ -1,7 +1,7 @@
 //! I/O threads: a context's own threads, one reactor each.
 
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -9,6 +9,7 @@ use nix::sys::signal::SigSet;
 use zring_engine::Epoch;
 use zring_engine::log::LogPools;
 use zring_engine::park::{Parker, Woken};
+use zring_engine::sync::{Mutex, lock};
 use zring_transports::inproc::Names;
 use zring_transports::notice::{Event, Notice, SocketInbox};
 use zring_transports::pipe::log_pools;
@@ -155,7 +156,7 @@ struct State {
 
 impl Shared {
     fn shut_down(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         state.is_shut_down = true;
         for inbox in state.sockets.drain(..).filter_map(|inbox| inbox.upgrade()) {
             inbox.post(Event::Terminated);
@@ -164,7 +165,7 @@ impl Shared {
 
     /// Starts the threads, and waits until each has its ring or says why not.
     fn start(&self) -> Result<(), Error> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         if !state.threads.is_empty() {
             return Ok(());
         }
@@ -246,7 +247,7 @@ impl Drive for IoThreads {
     }
 
     fn enlist(&self, inbox: &Arc<SocketInbox>) {
-        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.shared.state);
         if state.is_shut_down {
             inbox.post(Event::Terminated);
         }
