@@ -1,6 +1,5 @@
 //! I/O threads: a context's own threads, one reactor each.
 
-use std::sync::mpsc;
 use std::sync::{Arc, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -163,26 +162,25 @@ impl Shared {
         }
     }
 
-    /// Starts the threads, and waits until each has its ring or says why not.
+    /// Starts the threads, and waits until each has its ring or says why not. Those before one that
+    /// has none stay, and the next call goes on behind them.
     fn start(&self) -> Result<(), Error> {
         let mut state = lock(&self.state);
-        if !state.threads.is_empty() {
-            return Ok(());
+        for index in state.threads.len()..self.crew.len() {
+            let thread = self.start_one(index)?;
+            state.threads.push(thread);
         }
-        let (told, heard) = mpsc::channel();
-        let mut threads = Vec::new();
-        for index in 0..self.crew.len() {
-            let (crew, told) = (self.crew.clone(), told.clone());
-            let core = self.cores.get(index).copied();
-            let thread = std::thread::Builder::new().name(format!("zring/{index}"));
-            let thread = thread.spawn(move || run(crew, index, core, &told));
-            threads.push(thread.map_err(|_| Error::NoThread)?);
-        }
-        for _ in 0..self.crew.len() {
-            heard.recv().unwrap_or(Err(Error::NoThread))?;
-        }
-        state.threads = threads;
         Ok(())
+    }
+
+    fn start_one(&self, index: usize) -> Result<JoinHandle<()>, Error> {
+        let start = Arc::<Start>::default();
+        let (crew, teller) = (self.crew.clone(), Teller(start.clone()));
+        let core = self.cores.get(index).copied();
+        let thread = std::thread::Builder::new().name(format!("zring/{index}"));
+        let thread = thread.spawn(move || run(crew, index, core, teller));
+        let thread = thread.map_err(|_| Error::NoThread)?;
+        start.wait().map(|()| thread)
     }
 }
 
@@ -193,7 +191,7 @@ impl Drop for Shared {
             // The threads are the parent's.
             return std::mem::forget(std::mem::take(&mut state.threads));
         }
-        for index in 0..self.crew.len() {
+        for index in 0..state.threads.len() {
             self.crew.mailbox(index).post(Notice::Stop);
         }
         for thread in state.threads.drain(..) {
@@ -203,8 +201,44 @@ impl Drop for Shared {
     }
 }
 
+/// How the start of an I/O thread went.
+#[derive(Default)]
+struct Start {
+    outcome: Mutex<Option<Result<(), Error>>>,
+    parker: Parker,
+}
+
+impl Start {
+    /// Waits until the thread has its ring or says why not.
+    fn wait(&self) -> Result<(), Error> {
+        loop {
+            if let Some(outcome) = lock(&self.outcome).take() {
+                return outcome;
+            }
+            // However the sleep ended, the outcome says whether it was in vain.
+            let _woken = self.parker.park(None);
+        }
+    }
+}
+
+/// The thread's own end of its start. Dropped, as by a panic, it tells that there is no thread.
+struct Teller(Arc<Start>);
+
+impl Teller {
+    fn tell(self, outcome: Result<(), Error>) {
+        *lock(&self.0.outcome) = Some(outcome);
+    }
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        lock(&self.0.outcome).get_or_insert(Err(Error::NoThread));
+        self.0.parker.unpark();
+    }
+}
+
 /// An I/O thread.
-fn run(crew: Arc<Crew>, index: usize, core: Option<usize>, told: &mpsc::Sender<Result<(), Error>>) {
+fn run(crew: Arc<Crew>, index: usize, core: Option<usize>, teller: Teller) {
     // Signals are for the application's threads. Blocking them all cannot fail.
     let _result = SigSet::all().thread_block();
     if let Some(id) = core {
@@ -212,10 +246,10 @@ fn run(crew: Arc<Crew>, index: usize, core: Option<usize>, told: &mpsc::Sender<R
     }
     let mut worker = match Worker::new(crew, index) {
         Ok(worker) => worker,
-        Err(error) => return drop(told.send(Err(error.into()))),
+        Err(error) => return teller.tell(Err(error.into())),
     };
-    let is_heard = told.send(Ok(())).is_ok();
-    while is_heard && !worker.is_done() {
+    teller.tell(Ok(()));
+    while !worker.is_done() {
         match worker.turn(zring_engine::Wait::Until(None), || false) {
             Ok(()) if worker.has_granted() || worker.received() >= YIELD_SIZE => {
                 courtesy::yield_core();

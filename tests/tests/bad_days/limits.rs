@@ -6,7 +6,7 @@ use std::io::Write;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
-use tests::{Caller, Cell, Ground, Threads, Transport};
+use tests::{Caller, Cell, Ground, Threads, Transport, TwoThreads};
 use zring::{Error, Pull, Push, TransportError};
 
 use crate::raw::{dial, frame, handshake};
@@ -17,6 +17,11 @@ const IO_URING_SETUP: i64 = 425;
 /// Descriptors that the child may have, in all.
 const DESCRIPTORS: u64 = 64;
 
+fn limit_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(DESCRIPTORS), ..limit }).unwrap();
+}
+
 /// Takes every descriptor that is left.
 fn take_all() -> Vec<File> {
     std::iter::from_fn(|| File::open("/dev/null").ok()).collect()
@@ -24,8 +29,7 @@ fn take_all() -> Vec<File> {
 
 fn without_descriptors<G: Ground>() {
     let cell = Cell::<G>::new(Transport::Tcp);
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: Some(DESCRIPTORS), ..limit }).unwrap();
+    limit_descriptors();
     let mut pull = Pull::new(&cell.context).unwrap();
     let endpoint = pull.bind(&cell.endpoint()).unwrap();
     let mut push = Push::new(&cell.context).unwrap();
@@ -79,6 +83,40 @@ fn without_descriptors_what_stands_goes_on_and_the_rest_waits() {
     let name = "limits::child_without_descriptors";
     run_child(name, &["threads"]);
     run_child(name, &["caller"]);
+}
+
+/// The first I/O thread has its ring some calls before the second has.
+#[test]
+#[ignore = "a child's part"]
+fn child_with_few_descriptors() {
+    let _arguments = child_arguments!();
+    let cell = Cell::<TwoThreads>::new(Transport::Tcp);
+    limit_descriptors();
+    let mut files = take_all();
+    let mut pull = Pull::new(&cell.context).unwrap();
+    let endpoint = loop {
+        match pull.bind(&cell.endpoint()) {
+            Ok(endpoint) => break endpoint,
+            Err(_) => drop(files.pop().unwrap()),
+        }
+    };
+    drop(files);
+    let pushes = [(); 4].map(|()| {
+        let mut push = Push::new(&cell.context).unwrap();
+        push.connect(&endpoint).unwrap();
+        push.send("at last").unwrap();
+        push
+    });
+    for _ in &pushes {
+        assert_eq!(pull.recv().unwrap(), "at last");
+    }
+    drop((pull, pushes, cell));
+    tell_done();
+}
+
+#[test]
+fn threads_that_have_descriptors_wait_for_those_that_have_none() {
+    run_child("limits::child_with_few_descriptors", &[""]);
 }
 
 /// The calling thread, and those it starts, cannot make a ring any more.
