@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use zring::{AnyContext, Context, Driver, LocalContext, Wait};
@@ -197,8 +198,10 @@ impl<G: Ground> Cell<G> {
     ) -> T {
         let seed = G::seed(&self.context);
         std::thread::scope(|scope| {
-            scope.spawn(move || or_give_up(|| there(&G::grow(seed))));
-            here(&self.context)
+            let thread = scope.spawn(move || or_give_up(|| there(&G::grow(seed))));
+            let answer = here(&self.context);
+            join([thread]);
+            answer
         })
     }
 }
@@ -210,6 +213,14 @@ pub fn or_give_up<T>(work: impl FnOnce() -> T) -> T {
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
         give_up(&format!("a thread of a test panicked: {}", text.unwrap_or("?")))
     })
+}
+
+/// Waits for threads of a scope, none of which panics. A scope does so too, but within std, where
+/// the thread sanitizer does not see it.
+pub fn join<'scope>(threads: impl IntoIterator<Item = ScopedJoinHandle<'scope, ()>>) {
+    for thread in threads {
+        thread.join().expect("a panic has ended the process");
+    }
 }
 
 /// One test for each function named, over each transport named, for each ground named.

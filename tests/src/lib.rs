@@ -14,7 +14,9 @@ mod ground;
 mod meeting;
 mod watchdog;
 
-pub use ground::{Caller, Cell, Ground, Threads, Transport, TwoThreads, free_port, or_give_up};
+pub use ground::{
+    Caller, Cell, Ground, Threads, Transport, TwoThreads, free_port, join, or_give_up,
+};
 pub use meeting::{MEETING, introduce, meet};
 pub use watchdog::Watchdog;
 

@@ -9,7 +9,7 @@ use fork::{Fork, fork, waitpid};
 use nix::sys::pthread::{pthread_kill, pthread_self};
 use nix::sys::signal::Signal;
 use tests::bytes::{assert_same, body, number, number_in};
-use tests::{Caller, Cell, Ground, Threads, Transport, cells, or_give_up};
+use tests::{Caller, Cell, Ground, Threads, Transport, cells, join, or_give_up};
 use zring::{Context, Error, Pub, Pull, Push, Sub, TransportError};
 
 use crate::{child_arguments, run_child, tell_done};
@@ -144,19 +144,19 @@ fn a_shutdown_ends_every_wait(cell: &Cell<Threads>) {
         let waits = [ready.clone(), ready.clone(), ready];
         let [to_pull, to_push, to_lonely] = waits;
         let (pull, push, lonely) = (&mut pull, &mut push, &mut lonely);
-        scope.spawn(move || {
+        let pulls = scope.spawn(move || {
             or_give_up(|| {
                 to_pull.send(()).unwrap();
                 assert_eq!(pull.recv().err(), Some(Error::Terminated));
             });
         });
-        scope.spawn(move || {
+        let pushes = scope.spawn(move || {
             or_give_up(|| {
                 to_push.send(()).unwrap();
                 assert_eq!(push.send("one more"), Err(Error::Terminated));
             });
         });
-        scope.spawn(move || {
+        let is_lonely = scope.spawn(move || {
             or_give_up(|| {
                 to_lonely.send(()).unwrap();
                 assert_eq!(lonely.send("to nobody"), Err(Error::Terminated));
@@ -164,6 +164,7 @@ fn a_shutdown_ends_every_wait(cell: &Cell<Threads>) {
         });
         assert_eq!(is_ready.iter().take(3).count(), 3);
         context.shutdown();
+        join([pulls, pushes, is_lonely]);
     });
     assert_eq!(pull.try_recv().err(), Some(Error::Terminated));
     assert_eq!(push.try_send("later"), Err(Error::Terminated));
@@ -205,9 +206,7 @@ fn a_flooded_socket_can_be_dropped_and_another_bound<G: Ground>(cell: &Cell<G>) 
     let endpoint = cell.transport.fixed_endpoint();
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| or_give_up(|| flood(&endpoint, &is_over)));
-        }
+        let floods = [(); 3].map(|()| scope.spawn(|| or_give_up(|| flood(&endpoint, &is_over))));
         or_give_up(|| {
             for round in 0..ROUNDS {
                 cell.watchdog.pat();
@@ -232,6 +231,7 @@ fn a_flooded_socket_can_be_dropped_and_another_bound<G: Ground>(cell: &Cell<G>) 
             }
             is_over.store(true, Ordering::Relaxed);
         });
+        join(floods);
     });
 }
 

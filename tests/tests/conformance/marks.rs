@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tests::bytes::{number, number_in};
-use tests::{Caller, Cell, Ground, Transport, cells, meet, or_give_up};
+use tests::{Caller, Cell, Ground, Transport, cells, join, meet, or_give_up};
 use zring::pattern::{Pub as PubPattern, Pull as PullPattern, Push as PushPattern};
 use zring::pattern::{Sends, Sub as SubPattern};
 use zring::{Error, Pub, Pull, Push, Socket, Sub, XPub};
@@ -397,7 +397,7 @@ fn without_drops_nothing_is_lost<P: Sends, G: Ground>(cell: &Cell<G>, builder: z
     let seed = G::seed(&cell.context);
     let (met, are_met) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
-        for slowness in [0, 100, 1000] {
+        let subs = [0, 100, 1000].map(|slowness| {
             let (seed, endpoint, met) = (seed.clone(), &endpoint, met.clone());
             scope.spawn(move || {
                 or_give_up(|| {
@@ -418,8 +418,8 @@ fn without_drops_nothing_is_lost<P: Sends, G: Ground>(cell: &Cell<G>, builder: z
                         (0..slowness).for_each(|_| std::hint::spin_loop());
                     }
                 })
-            });
-        }
+            })
+        });
         let mut count = 0;
         cell.until(|| {
             publisher.send("meeting").unwrap();
@@ -433,6 +433,7 @@ fn without_drops_nothing_is_lost<P: Sends, G: Ground>(cell: &Cell<G>, builder: z
         }
         assert!(publisher.counters().iter().all(|pipe| pipe.dropped == 0));
         drop(publisher);
+        join(subs);
     });
 }
 
