@@ -22,7 +22,11 @@ use crate::report::{self, Row, short};
 /// Rows by the command that measured them.
 type Measured = Vec<(String, Vec<Row>)>;
 
-/// Measures, and writes the text to the file asked for, or prints it.
+/// What the written text stands below, in a file that has it.
+const HEADING: &str = "## The run\n\n";
+
+/// Measures, and writes the text to the file asked for, behind what stands there before
+/// [`HEADING`], or prints it.
 pub(crate) fn run(options: &TargetOptions) -> Result<ExitCode> {
     let mut checks = rows::all();
     checks.retain(|check| options.rows.is_empty() || options.rows.contains(&check.row));
@@ -43,7 +47,11 @@ pub(crate) fn run(options: &TargetOptions) -> Result<ExitCode> {
     }
     let text = markdown(&checks, &measured);
     match &options.markdown {
-        Some(path) => std::fs::write(path, text).doing("write the table")?,
+        Some(path) => {
+            let known = std::fs::read_to_string(path).unwrap_or_default();
+            let above = known.split_once(HEADING).map_or("", |(above, _)| above);
+            std::fs::write(path, format!("{above}{HEADING}{text}")).doing("write the table")?;
+        }
         None => println!("{text}"),
     }
     Ok(ExitCode::SUCCESS)
