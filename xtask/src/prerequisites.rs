@@ -63,3 +63,12 @@ pub(crate) fn for_nightly(component: Option<&str>) -> Result<(), Failure> {
     let line = format!("rustup component add --toolchain nightly {component}");
     install(&format!("`{component}` of the nightly toolchain"), &line)
 }
+
+/// What builds and runs fuzz targets.
+pub(crate) fn for_fuzzing() -> Result<(), Failure> {
+    for_nightly(None)?;
+    if Command::new("cargo fuzz --version").ask().is_none() {
+        install("cargo-fuzz", "cargo install cargo-fuzz --locked")?;
+    }
+    Ok(())
+}

@@ -138,12 +138,10 @@ fn fuzz() -> Result<Outcome, Failure> {
     if !root().join("fuzz/Cargo.toml").exists() {
         return skipped("there is no directory `fuzz`");
     }
-    if Command::new("rustup run nightly rustc --version").ask().is_none() {
-        return skipped("no nightly toolchain: rustup toolchain install nightly");
+    if let Err(why) = prerequisites::for_fuzzing() {
+        return skipped(&why);
     }
-    let Some(targets) = Command::new("cargo +nightly fuzz list").ask() else {
-        return skipped("no cargo-fuzz: cargo install cargo-fuzz");
-    };
+    let targets = Command::new("cargo +nightly fuzz list").read()?;
     for target in targets.lines() {
         // What is found goes to the first directory: a smoke run leaves the sources alone.
         let found = target_directory("fuzz").join(target);
