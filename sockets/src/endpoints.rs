@@ -87,8 +87,10 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     }
 
     /// Connects to an endpoint, and stays connected. Returns before the connection stands; what is
-    /// sent meanwhile waits for it. A second connect to the same endpoint does nothing for PUB,
-    /// SUB, REQ and DEALER (`zmq_connect(3)`).
+    /// sent meanwhile waits for it. A host name is looked up for each attempt to connect, in a
+    /// thread of its own; one that is not found is tried again, like a peer that is not there. A
+    /// second connect to the same endpoint does nothing for PUB, SUB, REQ and DEALER
+    /// (`zmq_connect(3)`).
     ///
     /// # Errors
     /// As [`bind`](Self::bind).
@@ -110,7 +112,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         if P::CONNECTS_ONCE && is_known {
             return Ok(());
         }
-        let target = endpoint::resolve(&parsed, &self.options.tuning)?;
+        let target = endpoint::resolve(&parsed)?;
         self.open()?;
         let worker = self.driver.crew().least_loaded();
         let mailbox = self.driver.crew().mailbox(worker).clone();

@@ -4,6 +4,7 @@
 //! fails by its exit status. Parent and child talk in lines over its standard streams.
 
 use std::io::{BufRead, BufReader, Lines, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 /// Says to a child that it is one.
@@ -42,8 +43,28 @@ pub struct Spawned {
 /// Runs the ignored test `name`, as the harness lists it, in a process of its own.
 #[must_use]
 pub fn spawn(name: &str, arguments: &[&str]) -> Spawned {
-    let program = std::env::current_exe().expect("a test runs from a file");
-    let mut process = Command::new(program)
+    start(Command::new(this_program()), name, arguments)
+}
+
+/// As [`spawn`], as the root of namespaces of its own, in which it may mount what it likes. `None`
+/// where that is not allowed (user_namespaces(7)).
+#[must_use]
+pub fn spawn_with_mounts(name: &str, arguments: &[&str]) -> Option<Spawned> {
+    let unshare = |program: &Path| {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount"]).arg(program);
+        command
+    };
+    let is_allowed = unshare(Path::new("true")).status().is_ok_and(|status| status.success());
+    is_allowed.then(|| start(unshare(&this_program()), name, arguments))
+}
+
+fn this_program() -> PathBuf {
+    std::env::current_exe().expect("a test runs from a file")
+}
+
+fn start(mut program: Command, name: &str, arguments: &[&str]) -> Spawned {
+    let mut process = program
         .args([name, "--exact", "--ignored", "--nocapture", "--test-threads=1"])
         .env(ROLE, arguments.join("\n"))
         .stdin(Stdio::piped())

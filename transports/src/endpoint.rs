@@ -2,8 +2,9 @@
 //! the text that names it afterwards.
 //!
 //! [`Endpoint::parse`] looks at the text alone. [`listen`] and [`resolve`] look at the machine: its
-//! interfaces, its host names, its files. Names follow libzmq, so that what one prints the other
-//! can be given. `tcp` and `ipc` hold what is particular to each.
+//! interfaces, its files. Host names are looked up later, for each attempt to connect, because that
+//! takes its time. Names of listeners follow libzmq, so that what one prints the other can be
+//! given. `tcp` and `ipc` hold what is particular to each.
 //!
 //! Invariant: every descriptor that leaves here is non-blocking and closes on exec.
 //!
@@ -154,13 +155,12 @@ pub fn listener_name(endpoint: &Endpoint, tuning: &Tuning) -> Result<String, Err
     }
 }
 
-/// A peer's address, looked up, and the address to come from if the endpoint has one.
+/// A peer's address, and the address to come from if the endpoint has one.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// The endpoint as given.
-    endpoint: String,
-    /// The ways there, best first; never empty. The next is for a kernel without the family of
-    /// the one before.
+    endpoint: Endpoint,
+    /// The ways there, best first. The next is for a kernel without the family of the one before.
+    /// None: the host is a name, to be looked up for each attempt.
     routes: Vec<Route>,
 }
 
@@ -172,27 +172,43 @@ pub(crate) struct Route {
     pub(crate) source: Option<SockAddr>,
 }
 
-/// Looks up where a tcp or ipc endpoint connects to. Blocks while a host name is looked up.
+/// Finds out where a tcp or ipc endpoint connects to. A host name is not looked up yet.
 ///
 /// # Errors
 ///
 /// [`Error::InvalidEndpoint`] where only a listener makes sense of the endpoint, where source and
-/// destination have no family in common, or for inproc; [`Error::HostNotFound`];
-/// [`Error::NoSuchDevice`] for a source or zone that is no interface;
-/// [`Error::TooManyOpenFiles`] and [`Error::Kernel`] if looking up failed.
-pub fn resolve(endpoint: &Endpoint, tuning: &Tuning) -> Result<Target, Error> {
+/// destination have no family in common, or for inproc; [`Error::NoSuchDevice`] for a source or
+/// zone that is no interface; [`Error::TooManyOpenFiles`] and [`Error::Kernel`] if that could not
+/// be found out.
+pub fn resolve(endpoint: &Endpoint) -> Result<Target, Error> {
     let routes = match endpoint {
-        Endpoint::Tcp(endpoint) => tcp::routes(endpoint, tuning)?,
+        Endpoint::Tcp(endpoint) => tcp::routes(endpoint)?,
         Endpoint::Ipc(endpoint) => vec![ipc::route(endpoint)?],
         Endpoint::Inproc(_) => {
             return Err(Error::invalid(&endpoint.to_string(), INPROC_HAS_NO_FD));
         }
     };
-    debug_assert!(!routes.is_empty(), "no way to a resolved peer");
-    Ok(Target { endpoint: endpoint.to_string(), routes })
+    Ok(Target { endpoint: endpoint.clone(), routes })
 }
 
 impl Target {
+    /// Whether it has to be looked up before each attempt.
+    pub(crate) fn is_name(&self) -> bool {
+        self.routes.is_empty()
+    }
+
+    /// The same with the addresses that its host name has now. Blocks while they are looked up,
+    /// which can take many seconds.
+    ///
+    /// # Errors
+    ///
+    /// As [`resolve`]. A name without an address is a target that does not open.
+    pub(crate) fn look_up(&self, tuning: &Tuning) -> Result<Self, Error> {
+        let Endpoint::Tcp(endpoint) = &self.endpoint else { return Ok(self.clone()) };
+        let routes = tcp::look_up(endpoint, tuning.ipv6)?;
+        Ok(Self { endpoint: self.endpoint.clone(), routes })
+    }
+
     /// Opens a socket for one attempt to connect, bound to the source if there is one, and the
     /// address to connect it to.
     ///
@@ -203,7 +219,7 @@ impl Target {
     pub fn open(&self, tuning: &Tuning) -> Result<(OwnedFd, SockAddr), Error> {
         let routes = self.routes.iter();
         let (socket, route) = first_of_supported_family(routes, |route| open_route(route, tuning))
-            .map_err(|error| Error::refused_io(&self.endpoint, &error))?;
+            .map_err(|error| Error::refused_io(&self.endpoint.to_string(), &error))?;
         Ok((socket.into(), route.destination.clone()))
     }
 }

@@ -63,14 +63,6 @@ pub enum Error {
         endpoint: String,
     },
 
-    // The network's.
-    /// The host name has no address now, or none of a family in use.
-    #[error("{endpoint}: host not found")]
-    HostNotFound {
-        /// The endpoint as given.
-        endpoint: String,
-    },
-
     // The process's and the kernel's limits.
     /// No file descriptor is left (`EMFILE`, `ENFILE`).
     #[error("{endpoint}: too many open files")]

@@ -25,7 +25,7 @@ pub type Mailbox = Inbox<Notice, Doorbell>;
 /// How a socket is told what has work.
 pub type SocketInbox = Inbox<Event, WaitSet>;
 
-/// Wakes a worker that sleeps in its ring. A caller-driven worker is never woken.
+/// Wakes a worker that sleeps in its ring; a caller-driven one, when a host name was looked up.
 #[derive(Debug, Default)]
 pub struct Doorbell(OnceLock<Waker>);
 
@@ -98,6 +98,8 @@ pub enum Notice {
     },
     /// Connect a socket, and stay connected.
     Dial(Box<Dial>),
+    /// What a host name was found to be for a pipe's attempt, or that it was not found.
+    LookedUp(Box<LookedUp>),
     /// This pipe's outbound log, or this fan-out log, has something.
     Readable(PipeId),
     /// This pipe's inbound log has room again.
@@ -144,6 +146,16 @@ pub struct Dial {
     pub(crate) wire: WireEnd,
     /// Where to.
     pub(crate) target: Target,
+}
+
+/// The answer of a look-up.
+pub struct LookedUp {
+    /// Whose.
+    pub(crate) pipe: PipeId,
+    /// The attempt: what the peer's generation was.
+    pub(crate) generation: u64,
+    /// `None`: there is no such host now.
+    pub(crate) target: Option<Target>,
 }
 
 /// What a socket is told.

@@ -205,58 +205,59 @@ fn listening_addresses(endpoint: &TcpEndpoint, tuning: &Tuning) -> Result<Vec<So
     Ok(addresses)
 }
 
-/// The ways to the peer: every address of the destination for which there is a source.
-pub(crate) fn routes(endpoint: &TcpEndpoint, tuning: &Tuning) -> Result<Vec<Route>, Error> {
-    let destinations = destinations(endpoint, tuning)?;
-    let Some(source) = &endpoint.source else {
-        let route = |to: SocketAddr| Route { destination: to.into(), source: None };
-        return Ok(destinations.into_iter().map(route).collect());
-    };
-    let sources = source
-        .host
-        .local_addresses()
-        .map_err(|error| Error::refused_io(&endpoint.to_string(), &error))?;
-    let route = |to: SocketAddr| {
-        let mut from = *sources.iter().find(|from| from.is_ipv4() == to.is_ipv4())?;
-        from.set_port(source.port.unwrap_or(0));
-        Some(Route { destination: to.into(), source: Some(SockAddr::from(from)) })
-    };
-    let routes: Vec<_> = destinations.into_iter().filter_map(route).collect();
-    if routes.is_empty() {
-        return Err(endpoint.invalid("source and destination have no address family in common"));
-    }
-    Ok(routes)
-}
-
-/// The addresses of the destination, best first; never empty.
-fn destinations(endpoint: &TcpEndpoint, tuning: &Tuning) -> Result<Vec<SocketAddr>, Error> {
+/// The way to the peer; none as long as its host is but a name.
+pub(crate) fn routes(endpoint: &TcpEndpoint) -> Result<Vec<Route>, Error> {
     let Place { host, port } = &endpoint.place;
     // libzmq takes 0 here, and so do we: the kernel refuses each attempt.
     let port = port.ok_or_else(|| endpoint.invalid("a connection needs a port, not *"))?;
     let address = match host {
         Host::Any => return Err(endpoint.invalid("a connection needs a host, not *")),
-        Host::Name(name) => {
-            return look_up(name, port, tuning.ipv6).map_err(|error| {
-                // The resolver's own answers carry no number of the kernel.
-                Errno::from_io_error(&error).map_or_else(
-                    || Error::HostNotFound { endpoint: endpoint.to_string() },
-                    |errno| Error::refused(&endpoint.to_string(), errno),
-                )
-            });
-        }
-        Host::V4(ip) => Ok(any_port(*ip)),
-        Host::V6(ip, zone) => with_zone(*ip, zone.as_deref()),
+        Host::Name(_) => None,
+        Host::V4(ip) => Some(Ok(any_port(*ip))),
+        Host::V6(ip, zone) => Some(with_zone(*ip, zone.as_deref())),
     };
-    let mut address = address.map_err(|error| Error::refused_io(&endpoint.to_string(), &error))?;
-    address.set_port(port);
-    Ok(vec![address])
+    let mut address =
+        address.transpose().map_err(|error| Error::refused_io(&endpoint.to_string(), &error))?;
+    address.iter_mut().for_each(|address| address.set_port(port));
+    routes_to(endpoint, address)
 }
 
-/// Looks up a host name: IPv6 before IPv4 if `ipv6`, else IPv4 only; never empty.
-fn look_up(name: &str, port: u16, ipv6: bool) -> io::Result<Vec<SocketAddr>> {
-    let (v6, v4): (Vec<_>, Vec<_>) = (name, port).to_socket_addrs()?.partition(SocketAddr::is_ipv6);
-    let found: Vec<_> = v6.into_iter().filter(|_| ipv6).chain(v4).collect();
-    if found.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(found) }
+/// The ways to a peer whose host is a name: IPv6 before IPv4 if `ipv6`, else IPv4 only. Blocks
+/// while it is looked up. None: there is no such host now.
+pub(crate) fn look_up(endpoint: &TcpEndpoint, ipv6: bool) -> Result<Vec<Route>, Error> {
+    let Place { host: Host::Name(name), port: Some(port) } = &endpoint.place else {
+        return routes(endpoint);
+    };
+    let found = (name.as_str(), *port).to_socket_addrs().into_iter().flatten();
+    let (v6, v4): (Vec<_>, Vec<_>) = found.partition(SocketAddr::is_ipv6);
+    routes_to(endpoint, v6.into_iter().filter(|_| ipv6).chain(v4))
+}
+
+/// Every destination for which there is a source.
+fn routes_to(
+    endpoint: &TcpEndpoint,
+    destinations: impl IntoIterator<Item = SocketAddr>,
+) -> Result<Vec<Route>, Error> {
+    let mut destinations = destinations.into_iter().peekable();
+    let Some(source) = &endpoint.source else {
+        let route = |to: SocketAddr| Route { destination: to.into(), source: None };
+        return Ok(destinations.map(route).collect());
+    };
+    let sources = source
+        .host
+        .local_addresses()
+        .map_err(|error| Error::refused_io(&endpoint.to_string(), &error))?;
+    let is_unknown = destinations.peek().is_none();
+    let route = |to: SocketAddr| {
+        let mut from = *sources.iter().find(|from| from.is_ipv4() == to.is_ipv4())?;
+        from.set_port(source.port.unwrap_or(0));
+        Some(Route { destination: to.into(), source: Some(SockAddr::from(from)) })
+    };
+    let routes: Vec<_> = destinations.filter_map(route).collect();
+    if routes.is_empty() && !is_unknown {
+        return Err(endpoint.invalid("source and destination have no address family in common"));
+    }
+    Ok(routes)
 }
 
 /// How libzmq prints the address of a listener: numbers, except for the zone of an address that is

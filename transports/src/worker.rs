@@ -76,6 +76,8 @@ pub struct Worker {
     reached: HashMap<PipeId, Reached, FxBuildHasher>,
     timers: Timers<Timer>,
     generations: u64,
+    /// Host names that are being looked up.
+    look_ups: usize,
     /// Peers whose next send may be started.
     due: Vec<usize>,
     /// Publishers whose log has more to be walked, each once, in turn.
@@ -113,6 +115,7 @@ impl Worker {
             reached: HashMap::default(),
             timers: Timers::default(),
             generations: 0,
+            look_ups: 0,
             due: Vec::new(),
             walks: VecDeque::new(),
             touched: Vec::new(),
@@ -245,6 +248,7 @@ impl Worker {
                 self.adopt(port, listener, fd, endpoint);
             }
             Notice::Dial(dial) => self.dial(*dial),
+            Notice::LookedUp(answer) => self.handle_looked_up(*answer),
             Notice::Unlisten(listener, deadline) => self.unlisten(listener, deadline),
             Notice::HangUp(pipe, deadline) => {
                 if let Some(&Reached::Peer(key)) = self.reached.get(&pipe) {

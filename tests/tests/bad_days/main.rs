@@ -15,6 +15,7 @@ mod endings;
 mod killed;
 mod limits;
 mod malformed;
+mod names;
 mod raw;
 mod refusals;
 

@@ -324,6 +324,32 @@ fn a_socket_file_is_there_as_long_as_a_wildcard_is_bound<G: Ground>(cell: &Cell<
 
 cells!([Threads, Caller] x [Ipc]: a_socket_file_is_there_as_long_as_a_wildcard_is_bound);
 
+/// One host that is there and one that is not, whose label is too long for any server to be asked.
+fn a_host_that_is_not_found_holds_up_nobody<G: Ground>(cell: &Cell<G>) {
+    let mut pull = Pull::new(&cell.context).unwrap();
+    let endpoint = pull.bind("tcp://127.0.0.1:*").unwrap();
+    let port = endpoint.rsplit(':').next().unwrap();
+    let builder = Push::builder().send_high_water_mark(1).linger(Some(Duration::ZERO));
+    let mut push = builder.build(&cell.context).unwrap();
+    push.connect(&format!("tcp://{}.invalid:{port}", "h".repeat(64))).unwrap();
+    push.connect(&format!("tcp://localhost:{port}")).unwrap();
+    let values = (0..9).map(number);
+    for value in values.clone() {
+        push.send(&value).unwrap();
+    }
+    push.flush().unwrap();
+    // One of them waits for the host that is not found; the others come in order.
+    let mut waiting: Vec<_> = values.collect();
+    for _ in 1..waiting.len() {
+        let come = pull.recv().unwrap();
+        let known = waiting.iter().position(|value| come == value);
+        assert!(known.is_some_and(|index| index <= 1), "{known:?}");
+        waiting.remove(known.unwrap());
+    }
+}
+
+cells!([Threads, Caller] x [Tcp]: a_host_that_is_not_found_holds_up_nobody);
+
 fn another_spelling_of_a_bound_address_unbinds_it<G: Ground>(cell: &Cell<G>) {
     let port = free_port();
     let mut pull = Pull::new(&cell.context).unwrap();

@@ -38,6 +38,7 @@ const LIBRARIES: [Library; 4] = [
             "bytes",
             "fastrand",
             "if-addrs",
+            "nix",
             "rustc-hash",
             "rustix",
             "slab",

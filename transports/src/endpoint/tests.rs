@@ -31,7 +31,8 @@ fn check_conversation(text: &str, tuning: &Tuning) -> Listening {
 }
 
 fn converse(listening: &Listening, endpoint: &Endpoint, tuning: &Tuning) {
-    let target = resolve(endpoint, tuning).unwrap_or_else(|error| panic!("{error}"));
+    let target = resolve(endpoint).and_then(|target| target.look_up(tuning));
+    let target = target.unwrap_or_else(|error| panic!("{error}"));
     let (fd, address) = target.open(tuning).unwrap_or_else(|error| panic!("{error}"));
     check_flags(&fd);
     check_flags(&listening.fd);
@@ -104,7 +105,7 @@ fn inproc_has_no_descriptor() {
     let endpoint = Endpoint::parse("inproc://a").unwrap();
     let error = Error::invalid("inproc://a", INPROC_HAS_NO_FD);
     assert_eq!(listen(&endpoint, &Tuning::default()).unwrap_err(), error);
-    assert_eq!(resolve(&endpoint, &Tuning::default()).unwrap_err(), error);
+    assert_eq!(resolve(&endpoint).unwrap_err(), error);
 }
 
 #[test]
@@ -143,7 +144,7 @@ fn a_connection_comes_from_the_source_it_was_given() {
     for (source, from) in [("127.0.0.2:0", "127.0.0.2"), ("lo:*", "127.0.0.1"), ("*:0", "0.0.0.0")]
     {
         let endpoint = Endpoint::parse(&format!("tcp://{source};{to}")).unwrap();
-        let (fd, _) = resolve(&endpoint, &tuning).unwrap().open(&tuning).unwrap();
+        let (fd, _) = resolve(&endpoint).unwrap().open(&tuning).unwrap();
         let bound = SockRef::from(&fd).local_addr().unwrap().as_socket().unwrap();
         assert_eq!(bound.ip().to_string(), from);
         converse(&listening, &endpoint, &tuning);
@@ -155,7 +156,7 @@ fn buffers_are_set_only_if_asked_for() {
     let asked =
         Tuning { send_buffer: Some(20_000), receive_buffer: Some(30_000), ..Tuning::default() };
     for text in ["tcp://127.0.0.1:1", "ipc://@a"] {
-        let target = resolve(&Endpoint::parse(text).unwrap(), &asked).unwrap();
+        let target = resolve(&Endpoint::parse(text).unwrap()).unwrap();
         let sizes = |tuning| {
             let (fd, _) = target.open(tuning).unwrap();
             let socket = SockRef::from(&fd);

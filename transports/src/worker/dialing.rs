@@ -1,17 +1,24 @@
 //! Dialing: connecting an endpoint, and connecting it again.
+//!
+//! A host name is looked up for each attempt, in a thread of its own, because that blocks.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::signal::SigSet;
 use zring_engine::Errno;
 
 use super::{Reached, Worker};
-use crate::notice::Dial;
+use crate::endpoint::Target;
+use crate::notice::{Dial, LookedUp, Notice};
 use crate::peer::{After, Dialer, Origin, Peer, Stage};
 
 /// The shortest pause between two attempts, where the options would allow none.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
+
+/// Host names that one worker has looked up at a time. Who comes then tries again later.
+const LOOK_UPS_MAX: usize = 8;
 
 impl Worker {
     pub(super) fn dial(&mut self, dial: Dial) {
@@ -30,14 +37,58 @@ impl Worker {
         self.connect(key);
     }
 
-    /// Opens a descriptor and starts to connect it.
+    /// Starts to connect, or to find out where to.
     pub(super) fn connect(&mut self, key: usize) {
-        let peer = &mut self.peers[key];
-        let Some(port) = self.ports.get(&peer.port) else { return };
-        let Origin::Dialed(dialer) = &peer.origin else {
+        let Origin::Dialed(dialer) = &self.peers[key].origin else {
             unreachable!("only dialed peers connect")
         };
-        match dialer.target.open(&port.options.tuning) {
+        let target = dialer.target.clone();
+        if target.is_name() {
+            self.look_up(key, target);
+        } else {
+            self.open(key, &target);
+        }
+    }
+
+    fn look_up(&mut self, key: usize, target: Target) {
+        self.untime_stage(key);
+        let peer = &mut self.peers[key];
+        let (Some(wire), Some(port)) = (&peer.wire, self.ports.get(&peer.port)) else { return };
+        let (pipe, generation) = (wire.id, peer.generation);
+        let (mailbox, tuning) = (self.mailbox.clone(), port.options.tuning.clone());
+        let work = move || {
+            // Signals are for the application's threads. Blocking them all cannot fail.
+            let _result = SigSet::all().thread_block();
+            let target = target.look_up(&tuning).ok().filter(|found| !found.is_name());
+            mailbox.post(Notice::LookedUp(Box::new(LookedUp { pipe, generation, target })));
+        };
+        let thread = std::thread::Builder::new().name("zring/look-up".to_owned());
+        if self.look_ups < LOOK_UPS_MAX && thread.spawn(work).is_ok() {
+            self.look_ups += 1;
+            peer.stage = Stage::Connecting;
+        } else {
+            self.wait_to_redial(key);
+        }
+    }
+
+    pub(super) fn handle_looked_up(&mut self, answer: LookedUp) {
+        let LookedUp { pipe, generation, target } = answer;
+        self.look_ups -= 1;
+        let Some(&Reached::Peer(key)) = self.reached.get(&pipe) else { return };
+        if self.peers[key].generation != generation {
+            return;
+        }
+        match target {
+            Some(target) => self.open(key, &target),
+            None => self.lose(key, After::Redial),
+        }
+    }
+
+    /// Opens a descriptor and starts to connect it.
+    fn open(&mut self, key: usize, target: &Target) {
+        let peer = &mut self.peers[key];
+        let Some(port) = self.ports.get(&peer.port) else { return };
+        match target.open(&port.options.tuning) {
             Ok((fd, addr)) => {
                 self.reactor.connect(key as u32, fd.as_fd(), addr);
                 peer.fd = Some(Arc::new(fd));
