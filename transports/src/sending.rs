@@ -87,6 +87,11 @@ impl Sending {
         self.queue.is_empty() && self.commands.is_empty()
     }
 
+    /// Whether more pieces are queued than one send gathers.
+    pub(crate) fn is_long(&self) -> bool {
+        self.queue.len() > SEND_PIECES_MAX
+    }
+
     pub(crate) fn is_in_flight(&self) -> bool {
         self.is_in_flight
     }
@@ -369,6 +374,10 @@ impl Sending {
         self.is_in_flight = true;
         let messages = self.handle_sent(Ok(taken.len())).ok()?;
         Some((taken, messages))
+    }
+
+    pub(crate) fn piece_count(&self) -> usize {
+        self.queue.len()
     }
 
     /// The kernel takes nothing before [`handle_writable`](Self::handle_writable).

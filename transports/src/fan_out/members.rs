@@ -19,6 +19,8 @@ use crate::subscriptions::{Insertion, Removal, Subscriptions};
 const OWN_BLOCK_SIZE: usize = 16 * 1024;
 /// Runs shorter than this are copied: as a piece of a vectored send they would cost more.
 const OWN_COPY_MAX: usize = 512;
+/// As above, once more is queued than a send can gather: so pieces stay few, and sends long.
+const LAGGARD_COPY_MAX: usize = OWN_BLOCK_SIZE;
 
 /// Unused blocks of those that are kept: 16 MiB, a thousand runs for each of some thirty members.
 const OWN_KEPT_MAX: usize = 1024;
@@ -262,7 +264,8 @@ pub(super) enum Part {
 }
 
 impl Member {
-    /// Queues the open range, or copies it behind the member's own bytes if it is short.
+    /// Queues the open range, or copies it behind the member's own bytes if it is short: what a
+    /// laggard has to wait for is bytes of its own, in blocks that are nearly full.
     #[inline]
     fn close_range(&mut self, run: &Slice, pool: &Pool) {
         let range = std::mem::take(&mut self.range);
@@ -270,7 +273,8 @@ impl Member {
         if range.is_empty() {
             return;
         }
-        if range.len() >= OWN_COPY_MAX {
+        let is_laggard = self.sending.is_long();
+        if range.len() >= if is_laggard { LAGGARD_COPY_MAX } else { OWN_COPY_MAX } {
             self.flush_own();
             return self.sending.push_slice(run.slice(range), messages, false);
         }

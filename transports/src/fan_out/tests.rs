@@ -288,6 +288,25 @@ fn short_neighbours_are_one_piece_and_long_ones_are_not_copied() {
 }
 
 #[test]
+fn what_a_laggard_waits_for_is_few_pieces() {
+    const LEN: usize = 600;
+    let mut fixture = Fixture::new(&[]);
+    fixture.join(0, &[b"a"]);
+    fixture.block(0);
+    for index in 0..2000 {
+        fixture.publish_sized(b"ab"[index % 2], LEN);
+        fixture.walk();
+    }
+    let own_blocks = 1000 * LEN / (16 * 1024) + 1;
+    let pieces = fixture.fan_out.sending(fixture.subscribers[0].key).piece_count();
+    assert!(pieces <= 64 + 2 * own_blocks, "{pieces}");
+    fixture.revive(0);
+    fixture.settle();
+    fixture.check(0, (0..2000).step_by(2));
+    assert_eq!(fixture.counters(0), (1000, 1000, 0));
+}
+
+#[test]
 fn a_publisher_that_waits_is_told_when_the_walk_has_gone_on() {
     let mut fixture = Fixture::new(&[0]);
     let topic = b"x";
