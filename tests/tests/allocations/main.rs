@@ -3,7 +3,8 @@
 //!
 //! Each cell is measured in a process of its own, for the allocator counts for a whole one. First
 //! it is warmed up: with messages of several times the size, that are sent until nobody takes more
-//! and kept when they are received, so that more memory is in use at once than later ever will be.
+//! and kept when they are received, and where messages may pile up in pieces with as many pieces,
+//! so that more memory is in use at once than later ever will be.
 //!
 //! Deliberately absent: what a message is turned into. `Message::into_bytes` may allocate.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed there")]

@@ -12,7 +12,7 @@ use crate::{COUNT, SIZES, WARM_UP_SIZE, refuse_allocations};
 
 /// Times that the pipe is filled and emptied to warm up.
 const WARM_UPS: usize = 3;
-/// Messages that warm up each time, at most: both ends' marks and what the kernel holds.
+/// Messages that warm up at once, at most: both ends' marks and what the kernel holds.
 const WARM_UP_COUNT: u64 = 6_000;
 /// Of those, messages that are kept when they are received.
 const KEPT: usize = 3_000;
@@ -109,17 +109,44 @@ impl<D: Duo, G: Ground> Sender<'_, D, G> {
         self.end_part(0);
         let body = [1; WARM_UP_SIZE];
         for part in 1..=WARM_UPS {
-            let is_taken = |_: &u64| self.socket.send(&body).is_ok();
-            let _sent = (0..WARM_UP_COUNT).take_while(is_taken).count();
+            if D::IS_LOSSY && part == WARM_UPS {
+                self.fill_piecemeal();
+            } else {
+                let is_taken = |_: &u64| self.socket.send(&body).is_ok();
+                let _sent = (0..WARM_UP_COUNT).take_while(is_taken).count();
+            }
             self.course.is_full.store(true, SeqCst);
             self.end_part(part);
-            self.course.is_full.store(false, SeqCst);
         }
         for size in SIZES.into_iter().chain(SIZES) {
             self.course.gate.wait();
             self.send_ahead(&body[..size]);
             self.course.gate.wait();
         }
+    }
+
+    /// Publishes until the pipe is full, in as many pieces as so many messages can be: short and
+    /// long ones by turns, each walked by itself.
+    fn fill_piecemeal(&mut self) {
+        let body = [1; SIZES[SIZES.len() - 1]];
+        let (_, dropped_before) = self.count();
+        for size in [SIZES[0], body.len()].into_iter().cycle() {
+            let (walked, dropped) = self.count();
+            if dropped > dropped_before {
+                return;
+            }
+            self.socket.send(&body[..size]).unwrap();
+            self.socket.flush().unwrap();
+            while self.count().0 == walked {
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    /// Messages that were walked, and those of them that were dropped.
+    fn count(&mut self) -> (u64, u64) {
+        let [pipe] = &self.socket.counters()[..] else { panic!("one connection") };
+        (pipe.sent + pipe.queued + pipe.dropped, pipe.dropped)
     }
 
     fn end_part(&mut self, part: usize) {
@@ -130,6 +157,7 @@ impl<D: Duo, G: Ground> Sender<'_, D, G> {
             G::pause(self.context);
         }
         self.course.gate.wait();
+        self.course.is_full.store(false, SeqCst);
         self.course.is_end_heard.store(false, SeqCst);
         self.course.gate.wait();
     }
