@@ -55,8 +55,8 @@ pub(crate) trait Drive: Clone {
     /// The first wire endpoint is about to be used: rings are opened.
     fn start(&self) -> Result<(), Error>;
 
-    /// A message of so many bytes was written.
-    fn sent(&self, bytes: usize) -> Result<(), Error>;
+    /// A frame was written, of which a peer gets `len` bytes.
+    fn sent(&self, len: usize, has_more: bool) -> Result<(), Error>;
 
     /// A message was read.
     fn received(&self) {}

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use zring_engine::park::Parker;
 use zring_transports::message::{Message, Payload};
 use zring_transports::notice::{Attachment, Event, Notice, PortId, SocketInbox};
-use zring_transports::pipe::{Joint, Marks, PipeId};
+use zring_transports::pipe::{Joint, Marks, PipeId, frame_len};
 
 use crate::Error;
 use crate::builder::{Builder, Options};
@@ -309,7 +309,7 @@ impl<P: Sends, D: Driver> Socket<P, D> {
             Err(refusal) => self.send_later(refusal, body, has_more, may_wait)?,
         }
         self.is_open = has_more;
-        if has_more { Ok(()) } else { self.driver.sent(body.len() / P::GATHER_SHARE) }
+        self.driver.sent(frame_len(body.len()).div_ceil(P::GATHER_SHARE), has_more)
     }
 
     /// Waits until the pattern takes the frame.

@@ -189,6 +189,13 @@ pub(crate) const fn header_len(len: usize) -> usize {
     if len <= SHORT_MAX { 2 } else { 9 }
 }
 
+/// Bytes of a frame with a body of `len` bytes.
+#[inline]
+#[must_use]
+pub const fn frame_len(len: usize) -> usize {
+    header_len(len) + len
+}
+
 /// Appends one frame. A large body becomes a record behind its header.
 #[inline]
 pub(crate) fn encode(log: &mut Writer<Record>, body: &Payload<'_>, has_more: bool) {

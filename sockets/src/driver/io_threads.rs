@@ -294,7 +294,7 @@ impl Drive for IoThreads {
     }
 
     #[inline]
-    fn sent(&self, _bytes: usize) -> Result<(), Error> {
+    fn sent(&self, _len: usize, _has_more: bool) -> Result<(), Error> {
         Ok(())
     }
 
