@@ -2,11 +2,13 @@
 //!
 //! Reading order: [`block`] (memory that is counted), [`log`] (the queue of bytes), [`credit`] (its
 //! bound), [`inbox`] (how a thread is told what has work), [`lent`] (what two threads use in turn),
-//! then the ring and the reactor.
+//! `courtesy` (how two threads share a core), then the ring and the reactor.
 //!
 //! Deliberately absent: ZeroMQ. This crate knows descriptors, buffers and time.
 
 pub mod block;
+#[cfg(not(loom))]
+pub mod courtesy;
 pub mod credit;
 pub mod inbox;
 pub mod lent;
@@ -30,6 +32,7 @@ pub use reactor::{Completion, Outcome, Reactor};
 pub use ring::Config;
 pub use ring::features::{Features, Release};
 pub use ring::fork::Epoch;
+pub use ring::scheduling::Scheduling;
 pub use ring::token::Token;
 pub use ring::wait::Wait;
 pub use timer::Timers;

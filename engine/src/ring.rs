@@ -10,6 +10,7 @@
 
 pub(crate) mod features;
 pub(crate) mod fork;
+pub(crate) mod scheduling;
 #[cfg(test)]
 mod tests;
 pub(crate) mod token;

@@ -18,7 +18,6 @@ use zring_transports::worker::Crew;
 use crate::Error;
 
 mod caller;
-mod courtesy;
 mod io_threads;
 
 pub use caller::{Caller, LocalContext, Wait};

@@ -90,6 +90,7 @@ pub struct Worker {
     incoming: Vec<Incoming>,
     /// Bytes received in the last turn.
     received: usize,
+    sent_at_once: usize,
     /// Whether a writer that waited for room was told of some in the last turn.
     has_granted: bool,
     is_stopped: bool,
@@ -123,6 +124,7 @@ impl Worker {
             completions: Vec::with_capacity(COMPLETIONS),
             incoming: Vec::new(),
             received: 0,
+            sent_at_once: 0,
             has_granted: false,
             is_stopped: false,
         })
@@ -144,6 +146,12 @@ impl Worker {
     #[must_use]
     pub fn received(&self) -> usize {
         self.received
+    }
+
+    /// Bytes that the fullest send of the last turn carried.
+    #[must_use]
+    pub fn sent_at_once(&self) -> usize {
+        self.sent_at_once
     }
 
     /// Whether a writer that waited for room was told of some in the last turn.
@@ -179,7 +187,7 @@ impl Worker {
         let mut completions = std::mem::take(&mut self.completions);
         let turned = self.reactor.turn(wait, &mut completions);
         self.mailbox.unpark();
-        (self.received, self.has_granted) = (0, false);
+        (self.received, self.sent_at_once, self.has_granted) = (0, 0, false);
         for completion in completions.drain(..) {
             self.complete(completion);
         }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use nix::sys::signal::SigSet;
 use zring_engine::Epoch;
+use zring_engine::courtesy::{self, Deference};
 use zring_engine::log::LogPools;
 use zring_engine::park::{Parker, Woken};
 use zring_engine::sync::{Mutex, lock};
@@ -14,7 +15,7 @@ use zring_transports::notice::{Event, Notice, SocketInbox};
 use zring_transports::pipe::log_pools;
 use zring_transports::worker::{Crew, Worker};
 
-use super::{AnyContext, Drive, Driver, courtesy};
+use super::{AnyContext, Drive, Driver};
 use crate::Error;
 
 /// The most I/O threads a context may have.
@@ -249,10 +250,13 @@ fn run(crew: Arc<Crew>, index: usize, core: Option<usize>, teller: Teller) {
         Err(error) => return teller.tell(Err(error.into())),
     };
     teller.tell(Ok(()));
+    let mut deference = Deference::of_this_thread();
     while !worker.is_done() {
-        match worker.turn(zring_engine::Wait::Until(None), || false) {
+        let turned = worker.turn(zring_engine::Wait::Until(None), || false);
+        deference.note(worker.received().max(worker.sent_at_once()));
+        match turned {
             Ok(()) if worker.has_granted() || worker.received() >= YIELD_SIZE => {
-                courtesy::yield_core();
+                courtesy::yield_core(|| false);
             }
             Ok(()) | Err(zring_transports::Error::Engine(zring_engine::Error::Interrupted)) => {}
             Err(_) => break,
@@ -304,8 +308,9 @@ impl Drive for IoThreads {
         parker: &Arc<Parker>,
         deadline: Option<Instant>,
     ) -> Result<bool, Error> {
-        courtesy::yield_core();
-        if inboxes.iter().any(|inbox| inbox.has_pending()) {
+        let has_pending = || inboxes.iter().any(|inbox| inbox.has_pending());
+        courtesy::yield_core(has_pending);
+        if has_pending() {
             return Ok(true);
         }
         let parked = inboxes.iter().take_while(|inbox| inbox.park()).count();

@@ -66,7 +66,8 @@ impl Worker {
     }
 
     pub(super) fn handle_sent(&mut self, key: usize, result: Result<usize, Errno>) {
-        let bytes = result.unwrap_or(0) as u64;
+        let bytes = result.unwrap_or(0);
+        self.sent_at_once = self.sent_at_once.max(bytes);
         let peer = &mut self.peers[key];
         if let Stage::Ending(After::Remove) = peer.stage {
             // Its pipe is gone, and what it had to send too.
@@ -77,7 +78,7 @@ impl Worker {
         let outcome = sending.handle_sent(result);
         let is_blocked = sending.is_blocked();
         match outcome {
-            Ok(messages) if !is_greeting => self.count_sent(key, messages, bytes),
+            Ok(messages) if !is_greeting => self.count_sent(key, messages, bytes as u64),
             // The receive tells how the connection ended, behind all that still comes.
             Ok(_) | Err(_) => {}
         }
