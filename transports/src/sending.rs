@@ -25,6 +25,9 @@ const ANSWERS_SIZE_MAX: usize = 4 * 1024;
 /// Pieces of one vectored send: as many as an operation has memory for from the start.
 const SEND_PIECES_MAX: usize = 64;
 
+/// Pieces that there is memory for from the start: what a few messages without large bodies take.
+const QUEUED: usize = 4;
+
 struct Queued {
     piece: Piece,
     /// Messages that count as sent once the piece is.
@@ -70,7 +73,7 @@ pub(crate) struct Sending {
 impl Default for Sending {
     fn default() -> Self {
         Self {
-            queue: VecDeque::new(),
+            queue: VecDeque::with_capacity(QUEUED),
             offset: 0,
             bytes: 0,
             tail: Tail::Boundary,
@@ -167,12 +170,17 @@ impl Sending {
         mut control: impl FnMut(Control, &mut Vec<u8>),
     ) -> u64 {
         let mut skipped = 0;
-        while self.bytes < SEND_SIZE {
+        let mut has_caught_up = false;
+        while self.bytes < SEND_SIZE && !has_caught_up {
             let Some(run) = log.next_run() else {
                 self.end_run();
                 break;
             };
+            let pieces = self.queue.len();
             skipped += self.take_run(run, &mut control);
+            // What was just taken has grown: the writer is at work on another core, and every look
+            // costs it a cache miss.
+            has_caught_up = pieces > 0 && self.queue.len() == pieces;
         }
         skipped
     }
