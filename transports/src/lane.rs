@@ -1,8 +1,9 @@
 //! Lanes: the way from a pipe's log to its connection, for whoever may write to it.
 //!
 //! The worker sends what a log has. While nothing is under way on a connection its lane is open,
-//! and the thread that has just written a message may send it from there, which spares waking a
-//! worker that sleeps. What the kernel does not take then, and every error, is left to the worker.
+//! and the thread that writes to the log may send from there what it has written: a lone message,
+//! which spares waking a worker that sleeps, or much, which spares changing threads on a core that
+//! both share. What the kernel does not take then, and every error, is left to the worker.
 //! Whoever has the lane has log, descriptor and position, so the two never write at once; the
 //! descriptor is closed behind a closed lane.
 //!
@@ -20,10 +21,16 @@ use zring_engine::log::{Reader, Run};
 use zring_engine::sync::MutexGuard;
 
 use crate::pipe::{Control, Counters, Record};
-use crate::sending::Sending;
+use crate::sending::{Leftover, Sending};
+
+/// Bytes after which a writer that sends ahead has done its share.
+const AHEAD_SIZE_MAX: usize = 256 * 1024;
 
 /// See the [module](self).
-pub(crate) struct Lane(Lent<Way>);
+pub(crate) struct Lane {
+    way: Lent<Way>,
+    counters: Arc<Counters>,
+}
 
 /// What belongs to who has the lane.
 pub(crate) struct Way {
@@ -33,8 +40,8 @@ pub(crate) struct Way {
     counters: Arc<Counters>,
     /// While the lane is open: a connection on which nothing is under way.
     connection: Option<Arc<OwnedFd>>,
-    /// Taken from the log for an immediate send, and of that, bytes that were sent.
-    leftover: Option<(Run<Record>, usize)>,
+    /// Taken from the log by the writer, and not sent whole.
+    leftover: Option<Leftover>,
 }
 
 impl Lane {
@@ -45,49 +52,85 @@ impl Lane {
         counters: Arc<Counters>,
     ) -> Self {
         let (connection, leftover) = (None, None);
-        let way = Way { log, scheduled, consumption, counters, connection, leftover };
-        Self(Lent::new(way))
+        let counted = counters.clone();
+        let way = Way { log, scheduled, consumption, counters: counted, connection, leftover };
+        Self { way: Lent::new(way), counters }
     }
 
     /// For the worker, which waits while an immediate send is under way.
     pub(crate) fn take(&self) -> MutexGuard<'_, Way> {
-        self.0.take()
+        self.way.take()
     }
 
     /// For the worker. `None`: an immediate send is under way, and a notice follows it.
     pub(crate) fn try_take(&self) -> Option<MutexGuard<'_, Way>> {
-        self.0.try_take()
+        self.way.try_take()
     }
 
     /// For the writer of the log: sends the message that it has just published. False: the worker
     /// is to be told that there is something for it.
     pub(crate) fn send_now(&self) -> bool {
-        let sent = self.0.borrow(Way::send_now);
+        let sent = self.way.borrow(Way::send_now);
         sent.is_some_and(|(is_sent, is_awaited)| is_sent && !is_awaited)
     }
+
+    /// For the writer of the log: sends what it has published, if the worker is not at it.
+    pub(crate) fn send_ahead(&self) -> Ahead {
+        match self.way.borrow(Way::send) {
+            Some((_, true)) => Ahead::Left,
+            Some((ahead, false)) => ahead,
+            None => Ahead::Busy,
+        }
+    }
+}
+
+impl Lane {
+    /// Bytes that were sent from here since the pipe began.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.counters.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// How far a writer has come that sends by itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Ahead {
+    /// Its share is sent.
+    Sent,
+    /// The worker is at it.
+    Busy,
+    /// The worker is to be told to go on.
+    Left,
 }
 
 impl Way {
     fn send_now(&mut self) -> bool {
-        let Some(connection) = self.connection.take() else { return false };
-        let Some(run) = self.log.next_run() else { return false };
-        let sent = match &run {
-            Run::Bytes { slice, messages: 1, .. } => {
-                // Errors are the worker's, who meets them again.
-                send(&connection, slice, SendFlags::DONTWAIT | SendFlags::NOSIGNAL).unwrap_or(0)
-            }
-            _ => 0,
-        };
-        let is_whole = matches!(&run, Run::Bytes { slice, .. } if slice.len() == sent);
-        if is_whole {
-            // The log has no more, for its writer is here.
+        // With nothing left the next message is told again.
+        let is_sent = self.send() == Ahead::Sent && self.log.is_empty();
+        if is_sent {
             self.scheduled.lower();
-            self.connection = Some(connection);
-            let _is_wanted = self.count_sent(1, sent as u64);
-        } else {
-            self.leftover = Some((run, sent));
         }
-        is_whole
+        is_sent
+    }
+
+    /// Sends from the log, to the end of a message behind [`AHEAD_SIZE_MAX`] bytes.
+    fn send(&mut self) -> Ahead {
+        let Some(connection) = self.connection.take() else { return Ahead::Busy };
+        let (mut total, mut is_within) = (0, false);
+        while (is_within || total < AHEAD_SIZE_MAX)
+            && let Some(run) = self.log.next_run()
+        {
+            // Runs that count no messages go on with the next.
+            let goes_on = run.messages() == 0;
+            let sent = bytes_of(&run).map_or(0, |bytes| send_now(&connection, bytes, goes_on));
+            if bytes_of(&run).is_none_or(|bytes| sent < bytes.len()) {
+                self.leftover = Some(Leftover { run, sent, is_within });
+                return Ahead::Left;
+            }
+            (total, is_within) = (total + sent, goes_on);
+            let _is_wanted = self.count_sent(u64::from(run.messages()), sent as u64);
+        }
+        self.connection = Some(connection);
+        Ahead::Sent
     }
 
     /// Has the writer leave everything to the worker.
@@ -111,9 +154,7 @@ impl Way {
         mut control: impl FnMut(Control, &mut Vec<u8>),
     ) -> u64 {
         let mut skipped = 0;
-        if let Some((run, sent)) = self.leftover.take() {
-            skipped += sending.resume(run, sent, &mut control);
-        }
+        skipped += self.hand_over(sending, &mut control);
         skipped += sending.fill(&mut self.log, &mut control);
         if sending.is_empty() {
             let Self { log, scheduled, .. } = self;
@@ -125,6 +166,15 @@ impl Way {
         skipped
     }
 
+    /// Moves to `sending` what the writer has begun to send. Answers as [`fill`](Self::fill).
+    pub(crate) fn hand_over(
+        &mut self,
+        sending: &mut Sending,
+        control: impl FnMut(Control, &mut Vec<u8>),
+    ) -> u64 {
+        self.leftover.take().map_or(0, |leftover| sending.resume(leftover, control))
+    }
+
     /// Whether nothing is left to be moved.
     pub(crate) fn is_empty(&mut self) -> bool {
         self.leftover.is_none() && self.log.is_empty()
@@ -134,7 +184,7 @@ impl Way {
     /// messages.
     pub(crate) fn clear(&mut self, mut control: impl FnMut(Control)) -> u64 {
         let mut messages = 0;
-        let leftover = self.leftover.take().map(|(run, _)| run);
+        let leftover = self.leftover.take().map(|leftover| leftover.run);
         for run in leftover.into_iter().chain(std::iter::from_fn(|| self.log.next_run())) {
             messages += u64::from(run.messages());
             if let Some(Record::Control(content)) = run.into_record() {
@@ -152,6 +202,23 @@ impl Way {
         self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
         is_wanted
     }
+}
+
+/// What a run is on the wire. `None`: the worker has to encode it.
+fn bytes_of(run: &Run<Record>) -> Option<&[u8]> {
+    match run {
+        Run::Bytes { slice, .. } | Run::Record { content: Record::Frames(slice), .. } => {
+            Some(slice)
+        }
+        Run::Record { content: Record::Body { bytes, .. }, .. } => Some(bytes),
+        Run::Record { content: Record::Control(_), .. } => None,
+    }
+}
+
+/// How many bytes the kernel takes now. Errors are the worker's, who meets them again.
+fn send_now(connection: &OwnedFd, bytes: &[u8], goes_on: bool) -> usize {
+    let more = if goes_on { SendFlags::MORE } else { SendFlags::empty() };
+    send(connection, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL | more).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use zring_engine::block::Slice;
+use zring_engine::courtesy;
 use zring_engine::credit::{Allowance, Consumption, credit};
 use zring_engine::inbox::Scheduled;
 use zring_engine::log::{LogPools, Reader, Run, Writer};
 
-use crate::lane::Lane;
+use crate::lane::{Ahead, Lane};
 use crate::message::{Message, Payload};
 use crate::notice::{Event, Mailbox, Notice, SocketInbox};
 
@@ -32,8 +33,11 @@ const SHORT_RUNS: u32 = 4;
 const CATCH_UP_SPINS: u32 = 32;
 /// A message this long after the pipe last had work for its worker is a lone one.
 const LONE_AFTER: Duration = Duration::from_micros(50);
-/// Sizes of a log's first block and of those under flow, in bytes.
-const LOG_BLOCK_SIZES: (usize, usize) = (4 * 1024, 64 * 1024);
+/// Bytes of bodies that a writer leaves to its worker before it sends some itself.
+const AHEAD_SIZE: usize = 256 * 1024;
+/// Sizes of a log's first block and of those under flow, in bytes. One of the latter fits a segment
+/// of TCP over loopback, whose MTU is 64 KiB.
+const LOG_BLOCK_SIZES: (usize, usize) = (4 * 1024, 64 * 1024 - 64);
 
 /// Bodies of up to this many bytes have a header of two bytes.
 const SHORT_MAX: usize = 255;
@@ -245,10 +249,13 @@ pub struct Outbound {
     log: Writer<Record>,
     allowance: Allowance,
     bell: Bell,
-    /// The way to the connection; `None` towards another socket.
+    /// The way to the connection; `None` towards another socket, and where the worker has no thread
+    /// of its own.
     lane: Option<Arc<Lane>>,
     /// When the reader was last to be told of something, and messages received until then.
     told: Option<(Instant, u64)>,
+    /// Bytes of bodies that may still be written before some are sent ahead; without a lane, any.
+    ahead_in: usize,
 }
 
 impl Outbound {
@@ -265,7 +272,7 @@ impl Outbound {
 
     /// Looks for room again, and asks for [`Event::Writable`] if there is none.
     pub fn want_room(&mut self) -> bool {
-        self.allowance.want()
+        self.allowance.want() || (self.send_ahead() != Ahead::Busy && self.allowance.want())
     }
 
     /// Appends one frame, and with the last of a message publishes it. True: the reader is to be
@@ -274,11 +281,41 @@ impl Outbound {
     fn write(&mut self, body: &Payload<'_>, has_more: bool) -> bool {
         encode(&mut self.log, body, has_more);
         if has_more {
+            self.ahead_in = self.ahead_in.saturating_sub(body.len());
             return false;
         }
         self.log.publish(1);
         self.allowance.write(1);
+        match self.ahead_in.checked_sub(body.len()) {
+            Some(left) => self.ahead_in = left,
+            None => self.run_ahead(),
+        }
         self.bell.raise()
+    }
+
+    /// Much was written in a row. If it cannot leave from here, the worker gets the core that the
+    /// two may share, while what it has to send is still in the core's caches.
+    #[cold]
+    fn run_ahead(&mut self) {
+        if self.send_ahead() == Ahead::Sent {
+            return;
+        }
+        if let Some(lane) = &self.lane {
+            let before = lane.bytes();
+            courtesy::yield_core(|| lane.bytes() > before);
+        }
+    }
+
+    /// Sends from here what the worker is not at: it is late, or shares a core with us.
+    #[cold]
+    fn send_ahead(&mut self) -> Ahead {
+        let Some(lane) = &self.lane else { return Ahead::Busy };
+        self.ahead_in = AHEAD_SIZE;
+        let ahead = lane.send_ahead();
+        if ahead == Ahead::Left {
+            self.bell.other.tell_readable();
+        }
+        ahead
     }
 
     /// Sends a lone message from here if its worker sleeps, and wakes the worker for others: they
@@ -286,9 +323,7 @@ impl Outbound {
     #[cold]
     fn send_or_tell(&mut self, received: u64) {
         let Self { bell, lane, told, .. } = self;
-        if let Some(lane) = lane
-            && !bell.is_local
-        {
+        if let Some(lane) = lane {
             let now = Instant::now();
             let is_lone = |(at, answered)| received > answered || now - at >= LONE_AFTER;
             let may_send = told.replace((now, received)).is_none_or(is_lone);
@@ -539,15 +574,19 @@ impl Direction {
         let (allowance, consumption) = credit(mark);
         let scheduled = Arc::new(Scheduled::default());
         let bell = Bell::new(scheduled.clone(), reader, is_local);
-        let outbound = Outbound { log: writer, allowance, bell, lane: None, told: None };
+        let outbound =
+            Outbound { log: writer, allowance, bell, lane: None, told: None, ahead_in: usize::MAX };
         Self { outbound, log, consumption, scheduled }
     }
 
     /// The writer's end, whose reader is in a lane.
-    fn through_lane(self, counters: &Arc<Counters>) -> Outbound {
+    fn through_lane(self, counters: &Arc<Counters>) -> (Outbound, Arc<Lane>) {
         let Self { outbound, log, consumption, scheduled } = self;
-        let lane = Lane::new(log, scheduled, consumption, counters.clone());
-        Outbound { lane: Some(Arc::new(lane)), ..outbound }
+        let lane = Arc::new(Lane::new(log, scheduled, consumption, counters.clone()));
+        if outbound.bell.is_local {
+            return (outbound, lane);
+        }
+        (Outbound { lane: Some(lane.clone()), ahead_in: AHEAD_SIZE, ..outbound }, lane)
     }
 
     fn split(self, writer: Other, counted: Option<Arc<Counters>>) -> (Outbound, Inbound) {
@@ -592,10 +631,10 @@ impl Joint {
         let into = Direction::new(&self.pools, self.marks.receive, socket.clone(), self.is_local);
         let counters = Arc::new(Counters::default());
         let (fed, inbound) = into.split(worker, None);
-        let outbound = (!fans_out).then(|| out.through_lane(&counters));
+        let (outbound, lane) = (!fans_out).then(|| out.through_lane(&counters)).unzip();
         let wire = WireEnd {
             id,
-            lane: outbound.as_ref().and_then(|outbound| outbound.lane.clone()),
+            lane,
             writer: fed.log,
             allowance: fed.allowance,
             bell: fed.bell,

@@ -54,6 +54,15 @@ enum Tail {
     Bytes,
 }
 
+/// What was taken from a log to be sent elsewhere, and not sent whole.
+pub(crate) struct Leftover {
+    pub(crate) run: Run<Record>,
+    /// Bytes of it that were sent.
+    pub(crate) sent: usize,
+    /// Whether what was sent before it ended within a message.
+    pub(crate) is_within: bool,
+}
+
 /// See the [module](self).
 pub(crate) struct Sending {
     queue: VecDeque<Queued>,
@@ -191,23 +200,28 @@ impl Sending {
         self.push_commands();
     }
 
-    /// Takes over a run of which so many bytes were sent elsewhere, while nothing was queued.
-    /// Answers as [`fill`](Self::fill).
+    /// Takes over what was begun elsewhere, while nothing was queued. Answers as
+    /// [`fill`](Self::fill).
     pub(crate) fn resume(
         &mut self,
-        run: Run<Record>,
-        sent: usize,
+        leftover: Leftover,
         mut control: impl FnMut(Control, &mut Vec<u8>),
     ) -> u64 {
-        match run {
-            Run::Bytes { slice, messages, .. } if sent > 0 => {
-                (self.tail, self.is_skipping) = (Tail::Bytes, false);
-                (self.offset, self.bytes) = (sent, slice.len() - sent);
-                self.push(Piece::Slice(slice), u64::from(messages), true);
-                0
-            }
-            run => self.take_run(run, &mut control),
+        let Leftover { run, sent, is_within } = leftover;
+        debug_assert!(self.queue.is_empty(), "the other one sends when nothing is queued");
+        if is_within || sent > 0 {
+            // The message's beginning is on this connection.
+            (self.tail, self.is_skipping) = (Tail::InMessage, false);
         }
+        let skipped = self.take_run(run, &mut control);
+        if sent > 0
+            && let Some(front) = self.queue.front_mut()
+        {
+            front.starts_message = !is_within;
+            self.offset = sent;
+            self.bytes -= sent;
+        }
+        skipped
     }
 
     fn take_run(

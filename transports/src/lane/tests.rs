@@ -49,6 +49,34 @@ impl Fixture {
         self.scheduled.raise()
     }
 
+    /// Publishes a message whose body is too large to be copied.
+    fn write_owned(&mut self, size: usize) {
+        encode(&mut self.log, &Payload::from(vec![7; size]), false);
+        self.log.publish(1);
+        self.allowance.write(1);
+        let _is_to_be_told = self.scheduled.raise();
+    }
+
+    /// Leaves a lane behind whose writer has sent all before a body, and nothing of that.
+    fn begin_within(&self) {
+        let mut way = self.lane.take();
+        let header = way.log.next_run().expect("a header comes first");
+        assert_eq!(header.messages(), 0);
+        let run = way.log.next_run().expect("a body follows it");
+        way.leftover = Some(Leftover { run, sent: 0, is_within: true });
+    }
+
+    /// All that the worker sends from now on, and the messages that count as sent with it.
+    fn rest(&mut self) -> (Vec<u8>, u64) {
+        let mut messages = self.lane.take().fill(&mut self.sending, |_, _| {});
+        let mut bytes = Vec::new();
+        while let Some((more, sent)) = self.sending.take(usize::MAX) {
+            bytes.extend(more);
+            messages += sent + self.lane.take().fill(&mut self.sending, |_, _| {});
+        }
+        (bytes, messages)
+    }
+
     /// What the worker would send next, all of it.
     fn left_to_the_worker(&mut self) -> Vec<u8> {
         let skipped = self.lane.take().fill(&mut self.sending, |_, _| {});
@@ -145,28 +173,73 @@ fn a_lost_connection_leaves_the_whole_message_to_the_worker() {
 }
 
 #[test]
-fn a_body_that_is_referred_to_is_left_to_the_worker() {
+fn a_body_that_is_referred_to_is_sent_as_far_as_the_kernel_takes_it() {
     let mut fixture = Fixture::opened();
     let size = 100 * 1024;
-    encode(&mut fixture.log, &Payload::from(vec![7; size]), false);
-    fixture.log.publish(1);
-    assert!(fixture.scheduled.raise());
-    assert!(!fixture.lane.send_now());
-    assert_eq!(fixture.arrived(), b"");
-    let mut sent = Vec::new();
-    while sent.len() < frame(size).len() {
+    fixture.write_owned(size);
+    assert_eq!(fixture.lane.send_ahead(), Ahead::Left);
+    let mut all = fixture.arrived();
+    assert!(all.len() > 9 && all.len() < size, "{}", all.len());
+    // An answer to the peer does not come between.
+    fixture.sending.push_answer(|out| out.extend_from_slice(b"answer"));
+    let expected = [&frame(size)[..], b"answer"].concat();
+    while all.len() < expected.len() {
         let more = fixture.left_to_the_worker();
         assert!(!more.is_empty(), "a message is sent to its end");
-        sent.extend(more);
+        all.extend(more);
     }
-    assert!(sent == frame(size));
+    assert!(all == expected);
+}
+
+#[test]
+fn many_messages_leave_at_once_and_the_worker_need_not_be_told() {
+    let mut fixture = Fixture::opened();
+    for _ in 0..2 {
+        assert!(fixture.write(3), "the reader is told once");
+        assert!(!fixture.write(3));
+        assert_eq!(fixture.allowance.room(), 0);
+        assert_eq!(fixture.lane.send_ahead(), Ahead::Sent);
+        assert_eq!(fixture.allowance.room(), 2, "what the kernel has taken is granted");
+        assert_eq!(fixture.arrived(), [frame(3), frame(3)].concat());
+        assert_eq!(fixture.left_to_the_worker(), b"", "which looks anyway, and lowers the flag");
+    }
+    assert_eq!(fixture.sent(), (4, 20));
+}
+
+#[test]
+fn a_closed_lane_says_that_the_worker_is_at_it() {
+    let mut fixture = Fixture::new();
+    fixture.write(3);
+    assert_eq!(fixture.lane.send_ahead(), Ahead::Busy);
+    assert_eq!(fixture.left_to_the_worker(), frame(3));
+}
+
+#[test]
+fn a_loss_behind_a_header_that_was_sent_takes_the_body_with_it() {
+    for (is_body_begun, others) in [(false, 0), (false, 1), (true, 0), (true, 1)] {
+        let mut fixture = Fixture::opened();
+        if others > 0 {
+            fixture.write(3);
+        }
+        fixture.write_owned(100 * 1024);
+        fixture.write(3);
+        if is_body_begun {
+            assert_eq!(fixture.lane.send_ahead(), Ahead::Left);
+        } else {
+            fixture.begin_within();
+        }
+        let skipped = fixture.lane.take().hand_over(&mut fixture.sending, |_, _| {});
+        let skipped = skipped + fixture.sending.handle_loss();
+        let (rest, messages) = fixture.rest();
+        assert_eq!(rest, frame(3), "{is_body_begun} {others}");
+        assert_eq!(skipped + messages, 2 + others);
+    }
 }
 
 #[test]
 fn what_is_dropped_from_a_lane_counts_and_keeps_what_is_no_message() {
     let mut fixture = Fixture::opened();
-    encode(&mut fixture.log, &Payload::from(vec![7; 100 * 1024]), false);
-    fixture.log.publish(1);
+    fixture.write_owned(100 * 1024);
     assert!(!fixture.lane.send_now());
     fixture.log.append_record(Record::Control(Control::Subscribe("a".into())), 0);
     fixture.log.publish(0);

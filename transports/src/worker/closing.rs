@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{Shutdown, shutdown};
 
+use super::session::{encode_control, remember};
 use super::{Reached, Timer, Worker};
 use crate::notice::{Event, PortId};
 use crate::peer::{After, Origin, Peer, Stage};
@@ -77,12 +78,22 @@ impl Worker {
         match after {
             After::Redial => {
                 // Not before the last send has told how much of it left: that is not sent again.
-                let skipped = self.sending(key).handle_loss();
+                let skipped = self.hand_over(key) + self.sending(key).handle_loss();
                 self.count_sent(key, skipped, 0);
                 self.wait_to_redial(key);
             }
             After::Remove => self.remove(key),
         }
+    }
+
+    /// Takes over what the socket's thread has begun to send. Answers messages that count as sent.
+    fn hand_over(&mut self, key: usize) -> u64 {
+        let peer = &mut self.peers[key];
+        let Some(lane) = peer.wire.as_ref().and_then(|wire| wire.lane.as_ref()) else { return 0 };
+        lane.take().hand_over(&mut peer.sending, |control, out| {
+            remember(&mut peer.subscriptions, &control);
+            encode_control(peer.minor, &control, out);
+        })
     }
 
     fn remove(&mut self, key: usize) {

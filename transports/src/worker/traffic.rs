@@ -87,9 +87,21 @@ impl Worker {
         }
         if is_blocked {
             self.await_writable(key);
-        } else {
+        } else if !self.is_done_sending(key) {
             self.make_due(key);
         }
+    }
+
+    /// Whether nothing follows what was sent, and the lane is open. Otherwise a send is due.
+    fn is_done_sending(&mut self, key: usize) -> bool {
+        let peer = &mut self.peers[key];
+        peer.member.is_none()
+            && peer.is_in_traffic()
+            && fill(peer)
+            && peer.sending.is_idle()
+            && peer.greeting.is_idle()
+            && peer.hang_up.is_none()
+            && peer.skipped == 0
     }
 
     fn await_writable(&mut self, key: usize) {
