@@ -7,7 +7,7 @@ use std::time::Instant;
 use benches::Colleague;
 use criterion::{Criterion, Throughput};
 use zring_engine::credit::{Consumption, credit};
-use zring_engine::inbox::{Inbox, Scheduled};
+use zring_engine::inbox::{Inbox, Raising, Scheduled, allow_easing};
 use zring_engine::log::{Reader, Run, Writer};
 use zring_engine::park::{Parker, WaitSet};
 use zring_transports::message::{Message, Payload};
@@ -64,10 +64,17 @@ fn inbox(criterion: &mut Criterion) {
             owner.take()
         });
     });
-    group.bench_function("raise_what_is_raised", |bencher| {
-        let scheduled = Scheduled::default();
-        bencher.iter(|| scheduled.raise());
-    });
+    for (name, eases) in [("raise_what_is_raised", false), ("raise_what_is_raised_eased", true)] {
+        group.bench_function(name, |bencher| {
+            let (scheduled, mut raising) = (Scheduled::default(), Raising::Fenced);
+            let _is_down = scheduled.raise(&mut raising);
+            if eases {
+                allow_easing();
+                scheduled.ease(&mut raising);
+            }
+            bencher.iter(|| scheduled.raise(&mut raising));
+        });
+    }
 }
 
 /// A reader's look at its log, down with the flag before the last one.
@@ -116,6 +123,7 @@ fn log(criterion: &mut Criterion) {
     let (owner, mut waiting) = (Owner::new(), Owner::new());
     let (inbox, granted) = (owner.inbox.clone(), waiting.inbox.clone());
     let seen = scheduled.clone();
+    let mut raising = Raising::Fenced;
     let colleague = Colleague::new(move || reading(reader, consumption, seen, owner, granted));
     group.bench_function("between_threads", |bencher| {
         bencher.iter_custom(|count| {
@@ -128,7 +136,7 @@ fn log(criterion: &mut Criterion) {
                 writer.append(&[0, 64], &BODY);
                 writer.publish(1);
                 allowance.write(1);
-                if scheduled.raise() {
+                if scheduled.raise(&mut raising) {
                     inbox.post(0);
                 }
             }

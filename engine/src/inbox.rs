@@ -3,11 +3,12 @@
 //! Any thread posts; one owner takes everything at once. Posting is rare by construction: a log
 //! posts only when its [`Scheduled`] flag was down, so a burst of messages posts once. Before the
 //! owner sleeps it raises `parked` and looks again; whoever posts looks at `parked` afterwards.
-//! Between each pair of store and load stands a fence, and a model deadlocks without any of them.
+//! Between each pair of store and load stands a fence, and a model deadlocks without any of them; a
+//! writer of much leaves its own to the reader (see [`Raising`]).
 //!
 //! Deliberately absent: a bound. What may be posted is bounded by flags and by connections.
 
-use crate::sync::{AtomicBool, Mutex, Ordering, fence, lock};
+use crate::sync::{AtomicBool, Mutex, Ordering, barrier, fence, lock};
 
 /// Items that there is memory for from the start: the few kinds that a few pipes can have pending.
 const ITEMS: usize = 16;
@@ -112,29 +113,67 @@ impl<T, W: Wake> Inbox<T, W> {
 
 /// Whether a log's reader has been told that there is something to read.
 #[derive(Debug)]
-pub struct Scheduled(AtomicBool);
+pub struct Scheduled {
+    raised: AtomicBool,
+    /// Whether the writer leaves its fences to the reader.
+    is_eased: AtomicBool,
+}
 
 impl Default for Scheduled {
     fn default() -> Self {
-        Self(AtomicBool::new(false))
+        Self { raised: AtomicBool::new(false), is_eased: AtomicBool::new(false) }
     }
+}
+
+/// What a writer does between a publish and its look at the flag.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Raising {
+    /// Nothing: the reader runs on the same thread.
+    Local,
+    /// A fence.
+    Fenced,
+    /// Nothing: the reader has a barrier on both sides. For a writer of much that finds the flag up
+    /// again and again, until it finds it down once.
+    Eased,
 }
 
 impl Scheduled {
     /// Called by the writer after a publish. True: tell the reader.
     #[inline]
     #[must_use]
-    pub fn raise(&self) -> bool {
-        // Pairs with the fence in `lower`: the reader sees the bytes, or we see the flag down.
-        fence(Ordering::SeqCst);
-        self.raise_unfenced()
+    pub fn raise(&self, raising: &mut Raising) -> bool {
+        match raising {
+            Raising::Local => {}
+            // Pairs with the fence in `lower`: the reader sees the bytes, or we see the flag down.
+            Raising::Fenced => fence(Ordering::SeqCst),
+            // Pairs with the heavy barrier there.
+            Raising::Eased => barrier::light(),
+        }
+        !self.raised.load(Ordering::Relaxed) && self.raise_again(raising)
     }
 
-    /// As [`raise`](Self::raise), where the reader runs on the same thread.
-    #[inline]
-    #[must_use]
-    pub fn raise_unfenced(&self) -> bool {
-        !self.0.load(Ordering::Relaxed) && !self.0.swap(true, Ordering::Relaxed)
+    /// The flag is down: the reader keeps up, and is not to pay for every time that it does.
+    #[cold]
+    fn raise_again(&self, raising: &mut Raising) -> bool {
+        if *raising == Raising::Eased {
+            self.is_eased.store(false, Ordering::Relaxed);
+            *raising = Raising::Fenced;
+            // As in `raise`: the reader may have raised the flag meanwhile, and lower it again.
+            fence(Ordering::SeqCst);
+        }
+        !self.raised.swap(true, Ordering::Relaxed)
+    }
+
+    /// Called by a writer of much: from now on the reader pays for both, if that is
+    /// [allowed](allow_easing).
+    #[cold]
+    pub fn ease(&self, raising: &mut Raising) {
+        if *raising == Raising::Fenced && barrier::are_available() {
+            self.is_eased.store(true, Ordering::Relaxed);
+            // Pairs with the fence in `lower`: the reader sees this, or we see the flag down.
+            fence(Ordering::SeqCst);
+            *raising = Raising::Eased;
+        }
     }
 
     /// Called by the reader that has found nothing: it looks again with the flag down, because what
@@ -145,7 +184,7 @@ impl Scheduled {
         self.lower();
         let found = look();
         if found.is_some() {
-            self.0.store(true, Ordering::Relaxed);
+            self.raised.store(true, Ordering::Relaxed);
         }
         found
     }
@@ -153,10 +192,19 @@ impl Scheduled {
     /// Called by the reader before its last look, or by a writer that has read its log itself.
     #[inline]
     pub fn lower(&self) {
-        self.0.store(false, Ordering::Relaxed);
-        // Pairs with the fence in `raise`.
+        self.raised.store(false, Ordering::Relaxed);
+        // Pairs with the fences in `raise` and in `ease`.
         fence(Ordering::SeqCst);
+        if self.is_eased.load(Ordering::Relaxed) {
+            barrier::heavy();
+        }
     }
+}
+
+/// Lets the writers of this process be [eased](Scheduled::ease), where the kernel has what that
+/// takes (`membarrier(2)`). The first call takes some milliseconds if there are threads already.
+pub fn allow_easing() {
+    barrier::register();
 }
 
 #[cfg(all(test, loom))]

@@ -11,6 +11,8 @@
 //!
 //! Deliberately absent: poisoning. A panic under one of our locks leaves plain data behind.
 
+pub(crate) mod barrier;
+
 #[cfg(loom)]
 pub(crate) use loom::sync::{
     Arc,

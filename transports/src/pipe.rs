@@ -15,7 +15,7 @@ use bytes::Bytes;
 use zring_engine::block::Slice;
 use zring_engine::courtesy;
 use zring_engine::credit::{Allowance, Consumption, credit};
-use zring_engine::inbox::Scheduled;
+use zring_engine::inbox::{Raising, Scheduled};
 use zring_engine::log::{LogPools, Reader, Run, Writer};
 
 use crate::lane::{Ahead, Lane};
@@ -165,17 +165,18 @@ fn tell(seat: &Seat, event: Event) {
 pub(crate) struct Bell {
     scheduled: Arc<Scheduled>,
     other: Other,
-    /// Whether the reader runs on the writer's thread, so that no fence is needed.
-    is_local: bool,
+    raising: Raising,
 }
 
 impl Bell {
+    /// `is_local`: the reader runs on the writer's thread.
     pub(crate) fn new(scheduled: Arc<Scheduled>, other: Other, is_local: bool) -> Self {
-        Self { scheduled, other, is_local }
+        let raising = if is_local { Raising::Local } else { Raising::Fenced };
+        Self { scheduled, other, raising }
     }
 
     #[inline]
-    pub(crate) fn ring(&self) {
+    pub(crate) fn ring(&mut self) {
         if self.raise() {
             self.other.tell_readable();
         }
@@ -183,8 +184,17 @@ impl Bell {
 
     /// True: the reader is to be told, or to be spared it.
     #[inline]
-    fn raise(&self) -> bool {
-        if self.is_local { self.scheduled.raise_unfenced() } else { self.scheduled.raise() }
+    fn raise(&mut self) -> bool {
+        self.scheduled.raise(&mut self.raising)
+    }
+
+    fn is_local(&self) -> bool {
+        self.raising == Raising::Local
+    }
+
+    /// Much is written.
+    fn ease(&mut self) {
+        self.scheduled.ease(&mut self.raising);
     }
 }
 
@@ -312,8 +322,10 @@ impl Outbound {
         let Some(lane) = &self.lane else { return Ahead::Busy };
         self.ahead_in = AHEAD_SIZE;
         let ahead = lane.send_ahead();
-        if ahead == Ahead::Left {
-            self.bell.other.tell_readable();
+        match ahead {
+            Ahead::Sent => self.bell.ease(),
+            Ahead::Left => self.bell.other.tell_readable(),
+            Ahead::Busy => {}
         }
         ahead
     }
@@ -583,7 +595,7 @@ impl Direction {
     fn through_lane(self, counters: &Arc<Counters>) -> (Outbound, Arc<Lane>) {
         let Self { outbound, log, consumption, scheduled } = self;
         let lane = Arc::new(Lane::new(log, scheduled, consumption, counters.clone()));
-        if outbound.bell.is_local {
+        if outbound.bell.is_local() {
             return (outbound, lane);
         }
         (Outbound { lane: Some(lane.clone()), ahead_in: AHEAD_SIZE, ..outbound }, lane)
@@ -600,7 +612,7 @@ impl Direction {
             run,
             at: 0,
             short_runs: 0,
-            short_run: if outbound.bell.is_local { 0 } else { SHORT_RUN },
+            short_run: if outbound.bell.is_local() { 0 } else { SHORT_RUN },
             control: None,
             counted,
         };

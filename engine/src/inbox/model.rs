@@ -66,17 +66,21 @@ fn read_all(reader: &mut Reader<()>, scheduled: &Scheduled, seen: &mut Vec<u8>) 
 }
 
 /// A writer of two messages, and a reader that reads only what it is told of.
-fn tell_of_a_log(does_something_else: bool) {
+fn tell_of_a_log(does_something_else: bool, is_eased: bool) {
     let mailbox = mailbox();
     let scheduled = Arc::new(Scheduled::default());
     let (mut writer, mut reader) = Writer::single(LogPools::new(4, 8));
     let writing = thread::spawn({
         let (mailbox, scheduled) = (mailbox.clone(), scheduled.clone());
         move || {
+            let mut raising = Raising::Fenced;
             for byte in *b"ab" {
+                if is_eased {
+                    scheduled.ease(&mut raising);
+                }
                 writer.append(&[byte], &[]);
                 writer.publish(1);
-                if scheduled.raise() {
+                if scheduled.raise(&mut raising) {
                     mailbox.post(0);
                 }
             }
@@ -98,10 +102,20 @@ fn tell_of_a_log(does_something_else: bool) {
 
 #[test]
 fn a_reader_is_told_of_everything_that_is_published() {
-    check(|| tell_of_a_log(false));
+    check(|| tell_of_a_log(false, false));
+}
+
+#[test]
+fn a_reader_is_told_of_everything_by_a_writer_without_fences() {
+    check(|| tell_of_a_log(false, true));
 }
 
 #[test]
 fn a_reader_that_looks_unasked_is_told_of_the_rest() {
-    check(|| tell_of_a_log(true));
+    check(|| tell_of_a_log(true, false));
+}
+
+#[test]
+fn a_reader_that_looks_unasked_is_told_of_the_rest_without_fences() {
+    check(|| tell_of_a_log(true, true));
 }

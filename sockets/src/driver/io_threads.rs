@@ -7,6 +7,7 @@ use std::time::Instant;
 use nix::sys::signal::SigSet;
 use zring_engine::Epoch;
 use zring_engine::courtesy::{self, Deference};
+use zring_engine::inbox::allow_easing;
 use zring_engine::log::LogPools;
 use zring_engine::park::{Parker, Woken};
 use zring_engine::sync::{Mutex, lock};
@@ -167,6 +168,9 @@ impl Shared {
     /// has none stay, and the next call goes on behind them.
     fn start(&self) -> Result<(), Error> {
         let mut state = lock(&self.state);
+        if state.threads.is_empty() {
+            allow_easing();
+        }
         for index in state.threads.len()..self.crew.len() {
             let thread = self.start_one(index)?;
             state.threads.push(thread);

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::os::unix::net::UnixStream;
 
 use zring_engine::credit::{Allowance, credit};
+use zring_engine::inbox::Raising;
 use zring_engine::log::{LogPools, Writer};
 
 use super::*;
@@ -46,7 +47,7 @@ impl Fixture {
         encode(&mut self.log, &Payload::from(&vec![7; size]), false);
         self.log.publish(1);
         self.allowance.write(1);
-        self.scheduled.raise()
+        self.scheduled.raise(&mut Raising::Fenced)
     }
 
     /// Publishes a message whose body is too large to be copied.
@@ -54,7 +55,7 @@ impl Fixture {
         encode(&mut self.log, &Payload::from(vec![7; size]), false);
         self.log.publish(1);
         self.allowance.write(1);
-        let _is_to_be_told = self.scheduled.raise();
+        let _is_to_be_told = self.scheduled.raise(&mut Raising::Fenced);
     }
 
     /// Leaves a lane behind whose writer has sent all before a body, and nothing of that.
