@@ -15,7 +15,7 @@ use bytes::Bytes;
 use zring_engine::block::Slice;
 use zring_engine::courtesy;
 use zring_engine::credit::{Allowance, Consumption, credit};
-use zring_engine::inbox::{Raising, Scheduled};
+use zring_engine::inbox::{Raising, Scheduled, allow_easing};
 use zring_engine::log::{LogPools, Reader, Run, Writer};
 
 use crate::lane::{Ahead, Lane};
@@ -26,14 +26,15 @@ use crate::notice::{Event, Mailbox, Notice, SocketInbox};
 const BORROWED_COPY_MAX: usize = 32 * 1024;
 /// Owned bodies of up to this many bytes are copied into the log; larger ones are referred to.
 const OWNED_COPY_MAX: usize = 8 * 1024;
-/// A reader that finds no more than this, so often in a row, has caught up with its writer, and
-/// pauses for so many spins before it looks again: long enough for some tens of messages.
-const SHORT_RUN: usize = 1024;
-const SHORT_RUNS: u32 = 4;
-const CATCH_UP_SPINS: u32 = 32;
+/// A reader that finds fewer bytes has caught up with its writer, and pauses before each look for
+/// so many spins, twice as many each time, until it finds more; half as many once it finds much more.
+const SHORT_RUN: usize = 4 * 1024;
+const LONG_RUN: usize = 4 * SHORT_RUN;
+const CATCH_UP_SPINS: u32 = 16;
+const CATCH_UP_DOUBLINGS: u32 = 4;
 /// A message this long after the pipe last had work for its worker is a lone one.
 const LONE_AFTER: Duration = Duration::from_micros(50);
-/// Bytes of bodies that a writer leaves to its worker before it sends some itself.
+/// Bytes of bodies that a writer leaves to its reader: then much is written, and some sent ahead.
 const AHEAD_SIZE: usize = 256 * 1024;
 /// Sizes of a log's first block and of those under flow, in bytes. One of the latter fits a segment
 /// of TCP over loopback, whose MTU is 64 KiB.
@@ -264,7 +265,7 @@ pub struct Outbound {
     lane: Option<Arc<Lane>>,
     /// When the reader was last to be told of something, and messages received until then.
     told: Option<(Instant, u64)>,
-    /// Bytes of bodies that may still be written before some are sent ahead; without a lane, any.
+    /// Bytes of bodies that may still be written before that is much.
     ahead_in: usize,
 }
 
@@ -307,11 +308,12 @@ impl Outbound {
     /// two may share, while what it has to send is still in the core's caches.
     #[cold]
     fn run_ahead(&mut self) {
-        if self.send_ahead() == Ahead::Sent {
-            return;
-        }
-        if let Some(lane) = &self.lane {
-            let before = lane.bytes();
+        self.ahead_in = AHEAD_SIZE;
+        let Some(lane) = &self.lane else { return self.bell.ease() };
+        let before = lane.bytes();
+        if self.send_ahead() != Ahead::Sent
+            && let Some(lane) = &self.lane
+        {
             courtesy::yield_core(|| lane.bytes() > before);
         }
     }
@@ -374,10 +376,10 @@ pub struct Inbound {
     /// Frames that are being cut, and how far.
     run: Slice,
     at: usize,
-    /// How often in a row `run` grew by no more than `short_run` bytes.
-    short_runs: u32,
-    /// [`SHORT_RUN`]; 0, which no growth is, where the writer runs on this thread.
-    short_run: usize,
+    /// How often the pause before a look was doubled: at most `doublings_max`.
+    doublings: u32,
+    /// [`CATCH_UP_DOUBLINGS`]; 0 where the writer runs on this thread.
+    doublings_max: u32,
     /// Something that came while its frames were looked for.
     control: Option<Control>,
     /// What an inproc peer counts as sent.
@@ -407,11 +409,6 @@ impl Inbound {
         Some(Item::Frame)
     }
 
-    /// Whether this reader has found a few bytes and no more, again and again.
-    fn has_caught_up(&self) -> bool {
-        self.short_runs >= SHORT_RUNS
-    }
-
     /// Whether [`read`](Self::read) would answer something.
     pub fn has_item(&mut self) -> bool {
         self.at < self.run.len() || self.control.is_some() || !self.is_drained()
@@ -422,7 +419,7 @@ impl Inbound {
         let is_empty =
             log.is_empty() && scheduled.look_again(|| (!log.is_empty()).then_some(())).is_none();
         if is_empty {
-            self.short_runs = 0;
+            self.doublings = 0;
         }
         is_empty
     }
@@ -450,20 +447,20 @@ impl Inbound {
     /// Takes the next frames into `run`. False: there are none, or `control` came first.
     #[cold]
     fn refill(&mut self) -> bool {
-        if self.has_caught_up() {
+        if self.doublings > 0 {
             // The writer is at work on another core, and every look costs it a cache miss.
-            (0..CATCH_UP_SPINS).for_each(|_| std::hint::spin_loop());
+            (0..CATCH_UP_SPINS << self.doublings).for_each(|_| std::hint::spin_loop());
         }
         if self.log.extend(&mut self.run) {
-            self.short_runs += 1;
-            if self.run.len() - self.at > self.short_run {
-                self.short_runs = 0;
-            }
+            self.doublings = match self.run.len() - self.at {
+                ..SHORT_RUN => (self.doublings + 1).min(self.doublings_max),
+                SHORT_RUN..LONG_RUN => self.doublings,
+                LONG_RUN.. => self.doublings.saturating_sub(1),
+            };
             return true;
         }
         let Self { log, scheduled, .. } = self;
         let next = log.next_run().or_else(|| scheduled.look_again(|| log.next_run()));
-        self.short_runs = 0;
         self.at = 0;
         match next {
             Some(Run::Bytes { slice, .. } | Run::Record { content: Record::Frames(slice), .. }) => {
@@ -476,7 +473,7 @@ impl Inbound {
             Some(Run::Record { content: Record::Body { .. }, .. }) => {
                 unreachable!("a body is read together with its header");
             }
-            None => {}
+            None => self.doublings = 0,
         }
         self.run = Slice::default();
         false
@@ -587,7 +584,7 @@ impl Direction {
         let scheduled = Arc::new(Scheduled::default());
         let bell = Bell::new(scheduled.clone(), reader, is_local);
         let outbound =
-            Outbound { log: writer, allowance, bell, lane: None, told: None, ahead_in: usize::MAX };
+            Outbound { log: writer, allowance, bell, lane: None, told: None, ahead_in: AHEAD_SIZE };
         Self { outbound, log, consumption, scheduled }
     }
 
@@ -598,7 +595,7 @@ impl Direction {
         if outbound.bell.is_local() {
             return (outbound, lane);
         }
-        (Outbound { lane: Some(lane.clone()), ahead_in: AHEAD_SIZE, ..outbound }, lane)
+        (Outbound { lane: Some(lane.clone()), ..outbound }, lane)
     }
 
     fn split(self, writer: Other, counted: Option<Arc<Counters>>) -> (Outbound, Inbound) {
@@ -611,8 +608,8 @@ impl Direction {
             other: writer,
             run,
             at: 0,
-            short_runs: 0,
-            short_run: if outbound.bell.is_local() { 0 } else { SHORT_RUN },
+            doublings: 0,
+            doublings_max: if outbound.bell.is_local() { 0 } else { CATCH_UP_DOUBLINGS },
             control: None,
             counted,
         };
@@ -673,6 +670,9 @@ impl Joint {
     }
 
     fn meet(&self, there: Side, is_local: bool, out: usize, into: usize) -> (PipeEnd, PipeEnd) {
+        if !is_local {
+            allow_easing();
+        }
         let (id, peer_id) = (PipeId::fresh(), PipeId::fresh());
         let here = Other { side: seat(&self.inbox), id };
         let there = Other { side: there, id: peer_id };
