@@ -66,7 +66,8 @@ impl Courtesy {
     }
 }
 
-/// After a turn that moved so many bytes at once, much flows: half of what one send carries.
+/// After a turn that moved so many bytes at once, much flows: less than the default mark in messages
+/// of 16 bytes.
 const FLOW_SIZE: usize = 8 * 1024;
 /// After so many turns in a row that did not, it no longer does.
 const QUIET_TURNS: u32 = 64;

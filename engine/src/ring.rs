@@ -45,9 +45,9 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// 256 operations, 32 buffers of 32 KiB.
+    /// 256 operations, 16 buffers of 64 KiB: each takes what one send of the other side carries.
     fn default() -> Self {
-        Self { entries: 256, buffers: 32, buffer_size: 32 * 1024 }
+        Self { entries: 256, buffers: 16, buffer_size: 64 * 1024 }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Receiving: from what the kernel brought to whole messages in the pipe's inbound log.
 //!
-//! Received memory is walked header by header. What fills at least half of its buffer is handed up
+//! Received memory is walked header by header. What fills at least a quarter of its buffer is handed up
 //! as it is; less is copied, and the buffer returns to the kernel at once. A frame that spans
 //! buffers is gathered in memory that grows with what has arrived, never with what was announced.
 //! A pipe at its high-water mark keeps what came in a backlog and stops its own connection.
@@ -17,7 +17,7 @@ use zring_zmtp::{Error, Scan, Scanner, Stop};
 
 use crate::pipe::{Record, WireEnd, header_len, parse_header};
 
-/// Received runs shorter than this are copied. Half of a lent buffer.
+/// Received runs shorter than this are copied. A quarter of a lent buffer.
 const COPY_MAX: usize = 16 * 1024;
 /// The most that is reserved at once for a frame that is still arriving.
 const GATHER_STEP: usize = 256 * 1024;
