@@ -1,8 +1,9 @@
 //! Receiving: from what the kernel brought to whole messages in the pipe's inbound log.
 //!
-//! Received memory is walked header by header. What fills at least a quarter of its buffer is handed up
-//! as it is; less is copied, and the buffer returns to the kernel at once. A frame that spans
-//! buffers is gathered in memory that grows with what has arrived, never with what was announced.
+//! Received memory is walked header by header. What fills at least a quarter of its buffer is
+//! handed up as it is; less is copied, and the buffer returns to the kernel at once. A frame that
+//! spans buffers is gathered in memory that grows with what has arrived, never with what was
+//! announced.
 //! A pipe at its high-water mark keeps what came in a backlog and stops its own connection.
 //!
 //! Deliberately absent: what commands mean. They are handed to the worker in order.
