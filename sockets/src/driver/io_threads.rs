@@ -185,7 +185,10 @@ impl Shared {
         let thread = std::thread::Builder::new().name(format!("zring/{index}"));
         let thread = thread.spawn(move || run(crew, index, core, teller));
         let thread = thread.map_err(|_| Error::NoThread)?;
-        start.wait().map(|()| thread)
+        let Err(error) = start.wait() else { return Ok(thread) };
+        // It ends by itself, and whether by a panic the error says already.
+        let _result = thread.join();
+        Err(error)
     }
 }
 
