@@ -66,8 +66,8 @@ impl Courtesy {
     }
 }
 
-/// After a turn that moved so many bytes at once, much flows: less than the default mark in messages
-/// of 16 bytes.
+/// After a turn that moved so many bytes at once, much flows: less than the default high-water mark
+/// in messages of 16 bytes.
 const FLOW_SIZE: usize = 8 * 1024;
 /// After so many turns in a row that did not, it no longer does.
 const QUIET_TURNS: u32 = 64;

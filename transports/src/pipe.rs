@@ -27,7 +27,7 @@ const BORROWED_COPY_MAX: usize = 32 * 1024;
 /// Owned bodies of up to this many bytes are copied into the log; larger ones are referred to.
 const OWNED_COPY_MAX: usize = 8 * 1024;
 /// A reader that finds fewer bytes has caught up with its writer, and pauses before each look for
-/// so many spins, twice as many each time, until it finds more; half as many once it finds much more.
+/// so many spins, twice as many each time, until it finds more; half as many once it finds much.
 const SHORT_RUN: usize = 4 * 1024;
 const LONG_RUN: usize = 4 * SHORT_RUN;
 const CATCH_UP_SPINS: u32 = 16;
