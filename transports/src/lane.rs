@@ -82,9 +82,7 @@ impl Lane {
             None => Ahead::Busy,
         }
     }
-}
 
-impl Lane {
     /// Bytes that were sent from here since the pipe began.
     pub(crate) fn bytes(&self) -> u64 {
         self.counters.bytes.load(Ordering::Relaxed)
@@ -153,8 +151,7 @@ impl Way {
         sending: &mut Sending,
         mut control: impl FnMut(Control, &mut Vec<u8>),
     ) -> u64 {
-        let mut skipped = 0;
-        skipped += self.hand_over(sending, &mut control);
+        let mut skipped = self.hand_over(sending, &mut control);
         skipped += sending.fill(&mut self.log, &mut control);
         if sending.is_empty() {
             let Self { log, scheduled, .. } = self;

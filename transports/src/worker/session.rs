@@ -285,8 +285,19 @@ fn intake(options: &PortOptions) -> Intake {
     }
 }
 
+/// Encodes what a subscriber's peer is told from its log, and keeps it in mind.
+pub(super) fn pass_on(
+    known: &mut std::collections::BTreeSet<bytes::Bytes>,
+    minor: u8,
+    control: &Control,
+    out: &mut Vec<u8>,
+) {
+    remember(known, control);
+    encode_control(minor, control, out);
+}
+
 /// Keeps in mind what a subscriber's peer was told.
-pub(super) fn remember(known: &mut std::collections::BTreeSet<bytes::Bytes>, control: &Control) {
+fn remember(known: &mut std::collections::BTreeSet<bytes::Bytes>, control: &Control) {
     match control {
         Control::Subscribe(topic) => known.insert(topic.clone()),
         Control::Cancel(topic) => known.remove(topic),
@@ -294,7 +305,7 @@ pub(super) fn remember(known: &mut std::collections::BTreeSet<bytes::Bytes>, con
 }
 
 /// A subscription as the peer's version of ZMTP wants it.
-pub(super) fn encode_control(minor: u8, control: &Control, out: &mut Vec<u8>) {
+fn encode_control(minor: u8, control: &Control, out: &mut Vec<u8>) {
     match (control, minor) {
         (Control::Subscribe(topic), 0) => command::encode_subscribe_message(topic, out),
         (Control::Subscribe(topic), _) => command::encode_subscribe(topic, out),

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use zring_engine::Errno;
 
 use super::Worker;
-use super::session::{encode_control, remember};
+use super::session::pass_on;
 use crate::notice::Event;
 use crate::peer::{After, Peer, Stage};
 
@@ -174,8 +174,7 @@ fn fill(peer: &mut Peer) -> bool {
     let minor = peer.minor;
     let subscriptions = &mut peer.subscriptions;
     peer.skipped += way.fill(&mut peer.sending, |control, out| {
-        remember(subscriptions, &control);
-        encode_control(minor, &control, out);
+        pass_on(subscriptions, minor, &control, out);
     });
     let is_free = peer.sending.is_idle() && peer.greeting.is_idle() && peer.hang_up.is_none();
     if let Some(fd) = &peer.fd
