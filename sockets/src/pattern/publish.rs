@@ -36,7 +36,7 @@ pub struct XPub {
 
 /// Each of many subscribers gets a part of what is published: a burst gathers longer, so that the
 /// parts are worth a send each.
-const GATHER_SHARE: usize = 8;
+const GATHER_SHARE: usize = 16;
 
 struct Publisher {
     log: FanOutLog,
