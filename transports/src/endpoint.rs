@@ -97,6 +97,9 @@ pub struct Tuning {
     pub send_buffer: Option<usize>,
     /// `SO_RCVBUF` in bytes, which the kernel doubles. `None` leaves its own tuning on.
     pub receive_buffer: Option<usize>,
+    /// `TCP_NOTSENT_LOWAT` in bytes: how much may wait in the kernel that TCP has not sent yet.
+    /// `None` leaves it to `SO_SNDBUF`.
+    pub unsent_max: Option<u32>,
     /// Connections that the kernel holds until they are accepted.
     pub backlog: u32,
     /// Whether `*`, interfaces and host names mean IPv6 before IPv4. A listener at `*` then takes
@@ -106,7 +109,13 @@ pub struct Tuning {
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { send_buffer: None, receive_buffer: None, backlog: 100, ipv6: false }
+        Self {
+            send_buffer: None,
+            receive_buffer: None,
+            unsent_max: None,
+            backlog: 100,
+            ipv6: false,
+        }
     }
 }
 
@@ -236,7 +245,8 @@ fn open_route(route: &Route, tuning: &Tuning) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Sets up an accepted descriptor: `TCP_NODELAY` for tcp, the buffers that `tuning` asks for.
+/// Sets up an accepted descriptor: `TCP_NODELAY` for tcp, the buffers that `tuning` asks for, and
+/// what may wait unsent.
 ///
 /// # Errors
 ///
@@ -262,6 +272,9 @@ pub(crate) fn tune(socket: &Socket, tuning: &Tuning, is_tcp: bool) -> io::Result
     if is_tcp {
         // Messages are gathered before they get here; Nagle's wait would only be added to ours.
         socket.set_tcp_nodelay(true)?;
+        if let Some(unsent) = tuning.unsent_max {
+            socket.set_tcp_notsent_lowat(unsent)?;
+        }
     }
     if let Some(size) = tuning.send_buffer {
         socket.set_send_buffer_size(size.min(INT_MAX))?;

@@ -177,6 +177,20 @@ fn buffers_are_set_only_if_asked_for() {
 }
 
 #[test]
+fn what_waits_unsent_is_limited_only_if_asked_for_and_for_tcp() {
+    let asked = Tuning { unsent_max: Some(70_000), ..Tuning::default() };
+    let target = |text| resolve(&Endpoint::parse(text).unwrap()).unwrap();
+    let limit = |tuning| {
+        let (fd, _) = target("tcp://127.0.0.1:1").open(tuning).unwrap();
+        SockRef::from(&fd).tcp_notsent_lowat().unwrap()
+    };
+    let untouched = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    assert_eq!(limit(&asked), 70_000);
+    assert_eq!(limit(&Tuning::default()), untouched.tcp_notsent_lowat().unwrap());
+    assert!(target("ipc://@a").open(&asked).is_ok());
+}
+
+#[test]
 fn a_family_that_the_kernel_lacks_is_passed_over_and_other_refusals_are_not() {
     let attempt = |errno: &Option<Errno>| errno.map_or(Ok(()), |errno| Err(errno.into()));
     let lacking = Some(Errno::AFNOSUPPORT);
