@@ -35,5 +35,5 @@ pub use ring::fork::Epoch;
 pub use ring::scheduling::Scheduling;
 pub use ring::token::Token;
 pub use ring::wait::Wait;
-pub use timer::Timers;
+pub use timer::{Timers, deadline_after};
 pub use wake::Waker;

@@ -8,7 +8,13 @@
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// The instant that is so far from now. `None`, which is never: the clock does not reach there.
+#[must_use]
+pub fn deadline_after(time: Duration) -> Option<Instant> {
+    Instant::now().checked_add(time)
+}
 
 /// Deadlines and what is due at each.
 #[derive(Clone, Debug)]
@@ -83,7 +89,12 @@ impl<K> PartialEq for Timer<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+
+    #[test]
+    fn a_deadline_beyond_the_clock_is_never() {
+        assert_eq!(deadline_after(Duration::MAX), None);
+        assert!(deadline_after(Duration::from_secs(1)) > Some(Instant::now()));
+    }
 
     #[test]
     fn the_earliest_expires_first_and_equals_in_their_order() {

@@ -41,6 +41,9 @@ pub(crate) trait Drive: Clone {
     /// Whether workers run on the calling thread.
     const IS_LOCAL: bool;
 
+    /// Whether waiting through this driver moves the sockets of `other`.
+    fn turns_for(&self, other: &Self) -> bool;
+
     /// Whether this is the child of a fork, in which nothing of the context works.
     fn is_inherited(&self) -> bool;
 

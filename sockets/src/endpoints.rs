@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use zring_engine::deadline_after;
 use zring_transports::Error as TransportError;
 use zring_transports::endpoint::{self, Endpoint, Listening};
 use zring_transports::inproc::Party;
@@ -47,10 +48,8 @@ impl Endpoints {
         self.known.push(Known { text: text.to_owned(), place });
     }
 
-    fn take(&mut self, text: &str, is_wanted: impl Fn(&Place) -> bool) -> Option<Place> {
-        let found =
-            self.known.iter().position(|known| known.text == text && is_wanted(&known.place));
-        found.map(|index| self.known.remove(index).place)
+    fn find(&self, text: &str, is_wanted: impl Fn(&Place) -> bool) -> Option<usize> {
+        self.known.iter().position(|known| known.text == text && is_wanted(&known.place))
     }
 
     pub(crate) fn note_unlistened(&mut self, id: ListenerId) {
@@ -138,34 +137,47 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     /// this returns, the address can be bound again (`zmq_unbind(3)`).
     ///
     /// # Errors
-    /// [`Error::Transport`] with `EndpointNotFound` if nothing is bound there.
+    /// [`Error::Transport`] with `EndpointNotFound` if nothing is bound there, or if the ring fails;
+    /// [`Error::Terminated`], [`Error::NoThread`].
     pub fn unbind(&mut self, endpoint: &str) -> Result<(), Error> {
         self.settle()?;
         let is_bound = |place: &Place| !matches!(place, Place::Pipe(_));
-        let place = self.endpoints.take(endpoint, is_bound).or_else(|| {
+        let found = self.endpoints.find(endpoint, is_bound).or_else(|| {
             let parsed = Endpoint::parse(endpoint).ok()?;
             let name = endpoint::listener_name(&parsed, &self.options.tuning).ok()?;
-            self.endpoints.take(&name, is_bound)
+            self.endpoints.find(&name, is_bound)
         });
+        let index = found.ok_or_else(|| not_found(endpoint))?;
+        if let Place::Listener { id, worker, .. } = self.endpoints.known[index].place {
+            self.unlisten(id, worker)?;
+        }
+        let known = self.endpoints.known.remove(index);
+        self.free(known.place);
+        Ok(())
+    }
+
+    /// Waits until a worker has closed a listener. It does so at once, whatever peers do.
+    fn unlisten(&mut self, id: ListenerId, worker: usize) -> Result<(), Error> {
+        let notice = Notice::Unlisten(id, self.linger_deadline());
+        self.driver.crew().mailbox(worker).post(notice);
+        self.endpoints.closing.push(id);
+        while self.endpoints.closing.contains(&id) {
+            match self.wait(None) {
+                Ok(()) | Err(Error::Interrupted) => self.settle()?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// What was bound there can be bound again.
+    fn free(&self, place: Place) {
         match place {
-            Some(Place::Listener { id, worker, socket_file }) => {
-                let mailbox = self.driver.crew().mailbox(worker).clone();
-                mailbox.post(Notice::Unlisten(id, self.linger_deadline()));
-                self.endpoints.closing.push(id);
-                while self.endpoints.closing.contains(&id) {
-                    self.wait(None)?;
-                    self.settle()?;
-                }
-                if let Some(path) = socket_file {
-                    endpoint::remove_socket_file(&path);
-                }
-                Ok(())
+            Place::Name(name) => self.driver.names().unbind(&name),
+            Place::Listener { socket_file: Some(path), .. } => {
+                endpoint::remove_socket_file(&path);
             }
-            Some(Place::Name(name)) => {
-                self.driver.names().unbind(&name);
-                Ok(())
-            }
-            _ => Err(not_found(endpoint)),
+            Place::Listener { .. } | Place::Pipe(_) => {}
         }
     }
 
@@ -173,13 +185,14 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     /// what came from it and was not received is lost (`zmq_disconnect(3)`).
     ///
     /// # Errors
-    /// [`Error::Transport`] with `EndpointNotFound` if nothing is connected there.
+    /// [`Error::Transport`] with `EndpointNotFound` if nothing is connected there;
+    /// [`Error::Terminated`], [`Error::NoThread`].
     pub fn disconnect(&mut self, endpoint: &str) -> Result<(), Error> {
         self.settle()?;
         let is_connected = |place: &Place| matches!(place, Place::Pipe(_));
-        let Some(Place::Pipe(id)) = self.endpoints.take(endpoint, is_connected) else {
-            return Err(not_found(endpoint));
-        };
+        let index = self.endpoints.find(endpoint, is_connected);
+        let index = index.ok_or_else(|| not_found(endpoint))?;
+        let Place::Pipe(id) = self.endpoints.known.remove(index).place else { return Ok(()) };
         let deadline = self.linger_deadline();
         let Some(key) = self.pipes.key(id) else { return Ok(()) };
         if let Some(pipe) = self.pipes.get(key) {
@@ -231,19 +244,13 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     }
 
     fn linger_deadline(&self) -> Option<Instant> {
-        self.options.linger.map(|linger| Instant::now() + linger)
+        self.options.linger.and_then(deadline_after)
     }
 
     /// The socket is dropped: names are free, and workers let go of it once all is sent.
     pub(crate) fn close_endpoints(&mut self) {
         for known in std::mem::take(&mut self.endpoints.known) {
-            match known.place {
-                Place::Name(name) => self.driver.names().unbind(&name),
-                Place::Listener { socket_file: Some(path), .. } => {
-                    endpoint::remove_socket_file(&path);
-                }
-                Place::Listener { .. } | Place::Pipe(_) => {}
-            }
+            self.free(known.place);
         }
         if !self.endpoints.is_open {
             return;

@@ -32,6 +32,9 @@ pub enum Error {
     /// An I/O thread could not be started, or has ended (`EMTHREAD`).
     #[error("no I/O thread")]
     NoThread,
+    /// A caller-driven socket is polled through another context than its own (`EINVAL`).
+    #[error("the socket belongs to another context than the poller")]
+    OtherContext,
     /// An endpoint cannot be used as asked, or the kernel refused.
     #[error(transparent)]
     Transport(TransportError),

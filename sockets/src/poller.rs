@@ -3,8 +3,9 @@
 //! Deliberately absent: edges. A socket is reported as long as it can do what is asked.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use zring_engine::deadline_after;
 use zring_engine::park::Parker;
 use zring_transports::notice::SocketInbox;
 
@@ -47,6 +48,7 @@ pub trait Pollable<D: Driver>: Poll<D> {}
 pub(crate) trait Poll<D> {
     fn poll(&mut self, interest: Interest) -> Result<Interest, Error>;
     fn inbox(&self) -> &Arc<SocketInbox>;
+    fn driver(&self) -> &D;
 }
 
 impl<P: Pattern, D: Driver> Pollable<D> for Socket<P, D> {}
@@ -63,9 +65,13 @@ impl<P: Pattern, D: Driver> Poll<D> for Socket<P, D> {
     fn inbox(&self) -> &Arc<SocketInbox> {
         Self::inbox(self)
     }
+
+    fn driver(&self) -> &D {
+        &self.driver
+    }
 }
 
-/// Waits for several sockets of one context.
+/// Waits for several sockets of one context; with I/O threads, of several contexts too.
 ///
 /// ```
 /// # fn try_it(mut a: zring::Pull, mut b: zring::Sub) -> Result<(), zring::Error> {
@@ -100,7 +106,9 @@ impl<D: Driver> Poller<D> {
     /// long as it takes. Answers who can do what: nobody, after the timeout.
     ///
     /// # Errors
-    /// [`Error::Interrupted`], [`Error::Terminated`].
+    /// [`Error::Interrupted`], [`Error::Terminated`], [`Error::NoThread`]; [`Error::OtherContext`]
+    /// for a caller-driven socket of another context, which this one's calls do not turn;
+    /// [`Error::Transport`] if the ring fails.
     pub fn wait(
         &mut self,
         sockets: &mut [(&mut dyn Pollable<D>, Interest)],
@@ -140,7 +148,7 @@ impl<D: Driver> Poller<D> {
         timeout: Option<Duration>,
         mut part: impl FnMut(&mut T) -> (&mut S, Interest),
     ) -> Result<&[Ready], Error> {
-        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        let deadline = timeout.and_then(deadline_after);
         self.ready.clear();
         let mut is_poked = !D::IS_LOCAL;
         loop {
@@ -161,6 +169,9 @@ impl<D: Driver> Poller<D> {
                 is_poked = true;
                 self.driver.poke()?;
                 continue;
+            }
+            if !items.iter_mut().all(|item| self.driver.turns_for(part(item).0.driver())) {
+                return Err(Error::OtherContext);
             }
             self.register(items.iter_mut().map(|item| part(item).0.inbox().clone()));
             if !self.driver.wait(&self.inboxes, &self.parker, deadline)? {

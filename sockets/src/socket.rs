@@ -7,9 +7,10 @@
 //! Deliberately absent: the wire. Endpoints and connections are in `endpoints.rs` and below.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
+use zring_engine::deadline_after;
 use zring_engine::park::Parker;
 use zring_transports::message::{Message, Payload};
 use zring_transports::notice::{Attachment, Event, Notice, PortId, SocketInbox};
@@ -40,7 +41,8 @@ pub struct Socket<P: Pattern, D: Driver = IoThreads> {
     parker: Arc<Parker>,
     /// Kept for its memory.
     events: Vec<Event>,
-    is_terminated: bool,
+    /// Why nothing but closing works any more.
+    end: Option<Error>,
     /// Whether a message was begun that is not finished.
     is_open: bool,
 }
@@ -76,7 +78,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
             endpoints: Endpoints::default(),
             parker,
             events: Vec::new(),
-            is_terminated: false,
+            end: None,
             is_open: false,
         }
     }
@@ -103,14 +105,14 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     /// Takes in what the inbox has.
     ///
     /// # Errors
-    /// [`Error::Terminated`] once the context was shut down; in the child of a fork,
-    /// [`Error::Transport`] says so.
+    /// [`Error::Terminated`] once the context was shut down, [`Error::NoThread`] once an I/O thread
+    /// has ended; in the child of a fork, [`Error::Transport`] says so.
     #[inline]
     pub(crate) fn settle(&mut self) -> Result<(), Error> {
         if self.joint.inbox.has_pending() {
             self.take_events();
         }
-        if self.is_terminated || self.driver.is_inherited() {
+        if self.end.is_some() || self.driver.is_inherited() {
             return Err(self.why_not());
         }
         Ok(())
@@ -118,7 +120,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
 
     #[cold]
     fn why_not(&self) -> Error {
-        if self.is_terminated { Error::Terminated } else { zring_engine::Error::Forked.into() }
+        self.end.clone().unwrap_or_else(|| zring_engine::Error::Forked.into())
     }
 
     #[cold]
@@ -162,7 +164,12 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
                 }
             }
             Event::Unlistened(id) => self.endpoints.note_unlistened(id),
-            Event::Failed | Event::Terminated => self.is_terminated = true,
+            Event::Failed => {
+                self.end.get_or_insert(Error::NoThread);
+            }
+            Event::Terminated => {
+                self.end.get_or_insert(Error::Terminated);
+            }
             Event::Walked | Event::Closed => {}
         }
     }
@@ -219,10 +226,6 @@ impl<P: Pattern> Socket<P> {
     pub fn builder() -> Builder<P> {
         Builder::new()
     }
-}
-
-fn deadline(timeout: Option<Duration>) -> Option<Instant> {
-    timeout.map(|timeout| Instant::now() + timeout)
 }
 
 impl<P: Sends, D: Driver> Socket<P, D> {
@@ -321,7 +324,7 @@ impl<P: Sends, D: Driver> Socket<P, D> {
         has_more: bool,
         may_wait: bool,
     ) -> Result<(), Error> {
-        let until = if may_wait { deadline(self.options.send_timeout) } else { None };
+        let until = self.options.send_timeout.filter(|_| may_wait).and_then(deadline_after);
         let mut is_poked = !D::IS_LOCAL;
         loop {
             match refusal {
@@ -442,7 +445,7 @@ impl<P: Receives, D: Driver> Socket<P, D> {
         frame: &mut Message,
         may_wait: bool,
     ) -> Result<(), Error> {
-        let until = if may_wait { deadline(self.options.receive_timeout) } else { None };
+        let until = self.options.receive_timeout.filter(|_| may_wait).and_then(deadline_after);
         let mut is_poked = !D::IS_LOCAL;
         loop {
             match refusal {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxBuildHasher;
 use slab::Slab;
-use zring_engine::{Completion, Config, Features, Outcome, Reactor, Timers, Wait};
+use zring_engine::{Completion, Config, Features, Outcome, Reactor, Timers, Wait, deadline_after};
 
 use crate::Error;
 use crate::fan_out::FanOut;
@@ -355,7 +355,9 @@ impl Worker {
     fn time_stage(&mut self, key: usize, after: Duration) {
         self.generations += 1;
         self.peers[key].generation = self.generations;
-        self.timers.insert(Instant::now() + after, Timer::Stage(key, self.generations));
+        if let Some(deadline) = deadline_after(after) {
+            self.timers.insert(deadline, Timer::Stage(key, self.generations));
+        }
     }
 
     /// Timers of the stage before are void.

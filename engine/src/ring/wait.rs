@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::Ring;
 use crate::error::Error;
+use crate::timer::deadline_after;
 
 /// How long [`turn`](crate::Reactor::turn) waits when nothing has completed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -51,9 +52,8 @@ impl Ring {
             Wait::Until(until) => self.block(until),
             Wait::Spin(until) => self.spin(until).map(drop),
             Wait::SpinThenBlock { spin, until } => {
-                let spun = Instant::now() + spin;
-                let found = self.spin(Some(until.map_or(spun, |until| until.min(spun))))?;
-                if found { Ok(()) } else { self.block(until) }
+                let spun = deadline_after(spin).into_iter().chain(until).min();
+                if self.spin(spun)? { Ok(()) } else { self.block(until) }
             }
         }
     }

@@ -10,9 +10,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use zring_engine::Epoch;
 use zring_engine::log::LogPools;
 use zring_engine::park::Parker;
+use zring_engine::{Epoch, deadline_after};
 use zring_transports::inproc::Names;
 use zring_transports::notice::{Event, SocketInbox};
 use zring_transports::pipe::log_pools;
@@ -86,7 +86,7 @@ impl LocalContext {
     /// # Errors
     /// [`Error::Interrupted`] if a signal was handled meanwhile.
     pub fn turn(&self, timeout: Option<Duration>) -> Result<(), Error> {
-        let until = timeout.map(|timeout| Instant::now() + timeout);
+        let until = timeout.and_then(deadline_after);
         self.driver.shared.turn(self.driver.shared.wait.until(until), &[])
     }
 
@@ -180,6 +180,10 @@ impl Shared {
 
 impl Drive for Caller {
     const IS_LOCAL: bool = true;
+
+    fn turns_for(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.shared, &other.shared)
+    }
 
     #[inline]
     fn is_inherited(&self) -> bool {

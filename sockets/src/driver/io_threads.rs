@@ -171,6 +171,10 @@ impl Shared {
         if state.threads.is_empty() {
             allow_easing();
         }
+        if state.threads.iter().any(JoinHandle::is_finished) {
+            // They end with the context, or by an error or a panic.
+            return Err(Error::NoThread);
+        }
         for index in state.threads.len()..self.crew.len() {
             let thread = self.start_one(index)?;
             state.threads.push(thread);
@@ -273,6 +277,10 @@ fn run(crew: Arc<Crew>, index: usize, core: Option<usize>, teller: Teller) {
 
 impl Drive for IoThreads {
     const IS_LOCAL: bool = false;
+
+    fn turns_for(&self, _other: &Self) -> bool {
+        true
+    }
 
     #[inline]
     fn is_inherited(&self) -> bool {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 
+use nix::sys::personality::{self, Persona};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter_all_threads};
 use tests::{Caller, Cell, Ground, Threads, Transport, TwoThreads};
 use zring::{Error, Pull, Push, TransportError};
 
@@ -14,6 +15,10 @@ use crate::{child_arguments, run_child, tell_done};
 
 /// `io_uring_setup(2)` has this number on every architecture.
 const IO_URING_SETUP: i64 = 425;
+/// `io_uring_enter(2)` likewise.
+const IO_URING_ENTER: i64 = 426;
+const EPERM: u32 = 1;
+const EINVAL: u32 = 22;
 /// Descriptors that the child may have, in all.
 const DESCRIPTORS: u64 = 64;
 
@@ -119,13 +124,13 @@ fn threads_that_have_descriptors_wait_for_those_that_have_none() {
     run_child("limits::child_with_few_descriptors", &[""]);
 }
 
-/// The calling thread, and those it starts, cannot make a ring any more.
-fn forbid_rings(errno: u32) {
+/// From now on this system call fails, whichever thread makes it.
+fn forbid(call: i64, errno: u32) {
     let arch = std::env::consts::ARCH.try_into().unwrap();
-    let rules = BTreeMap::from([(IO_URING_SETUP, Vec::new())]);
+    let rules = BTreeMap::from([(call, Vec::new())]);
     let (otherwise, then) = (SeccompAction::Allow, SeccompAction::Errno(errno));
     let filter = SeccompFilter::new(rules, otherwise, then, arch).unwrap();
-    apply_filter(&BpfProgram::try_from(filter).unwrap()).unwrap();
+    apply_filter_all_threads(&BpfProgram::try_from(filter).unwrap()).unwrap();
 }
 
 fn without_rings<G: Ground>(says: &str) {
@@ -149,7 +154,12 @@ fn without_rings<G: Ground>(says: &str) {
 #[ignore = "a child's part"]
 fn child_without_rings() {
     let arguments = child_arguments!();
-    forbid_rings(arguments[1].parse().unwrap());
+    let errno = arguments[1].parse().unwrap();
+    forbid(IO_URING_SETUP, errno);
+    if errno == EINVAL {
+        // The kernel says to be a 2.6, as it did to programs that knew no other (personality(2)).
+        personality::set(Persona::UNAME26).unwrap();
+    }
     match &arguments[0][..] {
         "threads" => without_rings::<Threads>(&arguments[2]),
         _ => without_rings::<Caller>(&arguments[2]),
@@ -161,9 +171,47 @@ fn child_without_rings() {
 fn a_forbidden_io_uring_is_told_exactly_and_inproc_does_without() {
     let forbidden = ["1", "io_uring is forbidden to this process"];
     let absent = ["38", "this kernel has no io_uring"];
-    for [errno, says] in [forbidden, absent] {
+    let old = ["22", "is too old for zring's use of io_uring: run Linux 6.1 or newer"];
+    for [errno, says] in [forbidden, absent, old] {
         for who in ["threads", "caller"] {
             run_child("limits::child_without_rings", &[who, errno, says]);
         }
+    }
+}
+
+/// Sockets that talk, until the ring does nothing any more.
+fn with_a_broken_ring<G: Ground>(is_told: impl Fn(&Error) -> bool) {
+    let cell = Cell::<G>::new(Transport::Tcp);
+    let mut pull = Pull::new(&cell.context).unwrap();
+    let endpoint = pull.bind(&cell.endpoint()).unwrap();
+    let mut push = Push::new(&cell.context).unwrap();
+    push.connect(&endpoint).unwrap();
+    push.send("before").unwrap();
+    assert_eq!(pull.recv().unwrap(), "before");
+    forbid(IO_URING_ENTER, EPERM);
+    // An I/O thread is in the kernel now, and finds out when it enters it again.
+    while push.send("after").is_ok() {}
+    let refusal = pull.recv().unwrap_err();
+    assert!(is_told(&refusal), "{refusal}");
+    let refusal = Pull::new(&cell.context).unwrap().bind(&cell.endpoint()).unwrap_err();
+    assert!(is_told(&refusal), "{refusal}");
+}
+
+#[test]
+#[ignore = "a child's part"]
+fn child_with_a_broken_ring() {
+    match &child_arguments!()[0][..] {
+        "threads" => with_a_broken_ring::<Threads>(|error| *error == Error::NoThread),
+        _ => with_a_broken_ring::<Caller>(|error| {
+            matches!(error, Error::Transport(TransportError::Engine(_)))
+        }),
+    }
+    tell_done();
+}
+
+#[test]
+fn a_ring_that_fails_is_told_to_its_sockets_and_to_new_ones() {
+    for who in ["threads", "caller"] {
+        run_child("limits::child_with_a_broken_ring", &[who]);
     }
 }

@@ -55,6 +55,33 @@ fn a_message_ends_the_wait<G: Ground>(cell: &Cell<G>) {
     );
 }
 
+/// Times beyond what the clock can tell mean for ever.
+fn the_longest_times_are_for_ever<G: Ground>(cell: &Cell<G>) {
+    let ever = Some(Duration::MAX);
+    let mut pull = Pull::builder()
+        .receive_timeout(ever)
+        .handshake_timeout(ever)
+        .linger(ever)
+        .build(&cell.context)
+        .unwrap();
+    let mut push = Push::builder()
+        .send_timeout(ever)
+        .handshake_timeout(ever)
+        .reconnect_interval(ever)
+        .reconnect_interval_max(ever)
+        .linger(ever)
+        .build(&cell.context)
+        .unwrap();
+    push.connect(&pull.bind(&cell.endpoint()).unwrap()).unwrap();
+    push.send("a").unwrap();
+    push.send("b").unwrap();
+    push.flush().unwrap();
+    let mut poller = Poller::new(&cell.context);
+    assert_eq!(poller.wait_readable(std::slice::from_mut(&mut pull), ever).unwrap().len(), 1);
+    assert_eq!(pull.recv().unwrap(), "a");
+    assert_eq!(pull.recv().unwrap(), "b");
+}
+
 fn a_poller_tells_who_can_do_what<G: Ground>(cell: &Cell<G>) {
     let mut pulls: Vec<_> = (0..3).map(|_| Pull::new(&cell.context).unwrap()).collect();
     let mut pushes = Vec::new();
@@ -93,6 +120,14 @@ fn a_poller_tells_who_can_do_what<G: Ground>(cell: &Cell<G>) {
             heard[index] += 1;
         }
     }
+}
+
+fn a_poller_refuses_what_it_would_not_turn<G: Ground>(cell: &Cell<G>) {
+    let elsewhere = G::context();
+    let mut pulls = [Pull::new(&cell.context).unwrap(), Pull::new(&elsewhere).unwrap()];
+    let mut poller = Poller::new(&cell.context);
+    assert_eq!(poller.wait_readable(&mut pulls, None).unwrap_err(), Error::OtherContext);
+    assert_eq!(poller.wait_readable(&mut pulls[..1], Some(TICK)).unwrap(), []);
 }
 
 fn a_poller_takes_sockets_of_several_patterns<G: Ground>(cell: &Cell<G>) {
@@ -251,11 +286,13 @@ cells!(
     [Threads, Caller] x [Tcp, Ipc, Inproc]:
     a_receive_timeout_ends_the_wait_and_not_before,
     a_send_timeout_ends_the_wait_and_not_before,
+    the_longest_times_are_for_ever,
     a_poller_tells_who_can_do_what,
     a_poller_takes_sockets_of_several_patterns,
     a_poller_tells_when_there_is_room_again,
     an_unfinished_message_goes_with_its_socket,
 );
+cells!([Caller] x [Tcp, Ipc, Inproc]: a_poller_refuses_what_it_would_not_turn);
 cells!(
     [Threads, TwoThreads] x [Tcp, Ipc, Inproc]:
     a_message_ends_the_wait,

@@ -124,10 +124,10 @@ impl Worker {
         let pause = next_pause(interval, options.reconnect_interval_max, dialer.pause);
         dialer.pause = Some(pause);
         let jitter = match options.reconnect_interval_max {
-            None => interval.mul_f64(fastrand::f64()),
+            None => jitter(interval),
             Some(_) => Duration::ZERO,
         };
-        self.time_stage(key, (pause + jitter).max(PAUSE_MIN));
+        self.time_stage(key, pause.saturating_add(jitter).max(PAUSE_MIN));
         self.check_hang_up(key);
     }
 }
@@ -137,6 +137,12 @@ impl Worker {
 fn next_pause(interval: Duration, max: Option<Duration>, last: Option<Duration>) -> Duration {
     let Some(max) = max else { return interval };
     last.map_or(interval, |last| last.saturating_mul(2)).min(max)
+}
+
+/// Up to as much again.
+fn jitter(interval: Duration) -> Duration {
+    let seconds = interval.as_secs_f64() * fastrand::f64();
+    Duration::try_from_secs_f64(seconds).unwrap_or(interval)
 }
 
 #[cfg(test)]
@@ -156,5 +162,12 @@ mod tests {
         ] {
             assert_eq!(next_pause(ms(interval), max.map(ms), last.map(ms)), ms(next));
         }
+    }
+
+    #[test]
+    fn the_longest_pause_is_no_more_than_that() {
+        let ever = Duration::MAX;
+        assert_eq!(next_pause(ever, Some(ever), Some(ever)), ever);
+        assert!((0..1000).all(|_| jitter(ever) <= ever));
     }
 }
