@@ -137,8 +137,8 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     /// this returns, the address can be bound again (`zmq_unbind(3)`).
     ///
     /// # Errors
-    /// [`Error::Transport`] with `EndpointNotFound` if nothing is bound there, or if the ring fails;
-    /// [`Error::Terminated`], [`Error::NoThread`].
+    /// [`Error::Transport`] with `EndpointNotFound` if nothing is bound there, or if the ring
+    /// fails; [`Error::Terminated`], [`Error::NoThread`].
     pub fn unbind(&mut self, endpoint: &str) -> Result<(), Error> {
         self.settle()?;
         let is_bound = |place: &Place| !matches!(place, Place::Pipe(_));
@@ -235,6 +235,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
             is_lossless: options.is_lossless,
             tuning: options.tuning.clone(),
             joint: self.joint.clone(),
+            rejections: self.rejections.clone(),
         }
     }
 

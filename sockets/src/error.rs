@@ -1,7 +1,7 @@
 //! Errors: what a call can answer.
 //!
 //! Deliberately absent: what happens to a peer. A peer that breaks the protocol loses its
-//! connection; no call fails for it.
+//! connection; no call fails for it. [`Socket::rejections`](crate::Socket::rejections) says why.
 
 use zring_transports::Error as TransportError;
 

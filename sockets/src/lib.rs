@@ -43,6 +43,10 @@ pub use poller::{Interest, Pollable, Poller, Ready};
 pub use socket::{PipeCounters, Socket};
 pub use zring_transports::Error as TransportError;
 pub use zring_transports::message::{INLINE_MAX, Message, Payload};
+pub use zring_transports::rejections::{RejectedPeer, Rejections};
+pub use zring_zmtp::{
+    Error as ProtocolError, InvalidFrame, PeerIncompatible, PeerMisbehaved, SocketType,
+};
 
 /// See [`pattern::Pub`].
 pub type Pub<D = IoThreads> = Socket<pattern::Pub, D>;

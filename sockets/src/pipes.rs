@@ -5,6 +5,7 @@
 //! Deliberately absent: an order. Routes keep theirs.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -23,6 +24,8 @@ pub(crate) struct Pipe {
     pub(crate) routing_id: Bytes,
     /// Where it came to, or where we connected to.
     pub(crate) endpoint: Arc<str>,
+    /// Where it came from over tcp.
+    pub(crate) address: Option<SocketAddr>,
     /// Whether the peer's handshake is done.
     pub(crate) is_connected: bool,
     is_gone: bool,
@@ -30,7 +33,8 @@ pub(crate) struct Pipe {
 
 impl Pipe {
     pub(crate) fn new(end: PipeEnd, routing_id: Bytes, endpoint: Arc<str>) -> Self {
-        Self { end, routing_id, endpoint, is_connected: false, is_gone: false }
+        let (address, is_connected, is_gone) = (None, false, false);
+        Self { end, routing_id, endpoint, address, is_connected, is_gone }
     }
 
     pub(crate) fn end(&self) -> &PipeEnd {

@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: the wire. Endpoints and connections are in `endpoints.rs` and below.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,6 +16,7 @@ use zring_engine::park::Parker;
 use zring_transports::message::{Message, Payload};
 use zring_transports::notice::{Attachment, Event, Notice, PortId, SocketInbox};
 use zring_transports::pipe::{Joint, Marks, PipeId, frame_len};
+use zring_transports::rejections::{RejectionLog, Rejections};
 
 use crate::Error;
 use crate::builder::{Builder, Options};
@@ -38,6 +40,7 @@ pub struct Socket<P: Pattern, D: Driver = IoThreads> {
     pub(crate) joint: Joint,
     pub(crate) port: PortId,
     pub(crate) endpoints: Endpoints,
+    pub(crate) rejections: RejectionLog,
     parker: Arc<Parker>,
     /// Kept for its memory.
     events: Vec<Event>,
@@ -76,6 +79,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
             joint,
             port: PortId::fresh(),
             endpoints: Endpoints::default(),
+            rejections: RejectionLog::default(),
             parker,
             events: Vec::new(),
             end: None,
@@ -184,8 +188,9 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     }
 
     fn attach(&mut self, attachment: Attachment) {
-        let Attachment { pipe, routing_id, endpoint, .. } = attachment;
+        let Attachment { pipe, routing_id, endpoint, address, .. } = attachment;
         let mut pipe = Pipe::new(pipe, routing_id, endpoint);
+        pipe.address = address;
         pipe.is_connected = true;
         self.add_pipe(pipe);
     }
@@ -210,6 +215,13 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         let inboxes = std::slice::from_ref(&self.joint.inbox);
         let is_woken = self.driver.wait(inboxes, &self.parker, deadline)?;
         if is_woken { Ok(()) } else { Err(Error::WouldBlock) }
+    }
+
+    /// Peers whose connection was closed for what they sent: their number, and the last with the
+    /// exact error. Such a peer is told nothing but by the closing, and fails no call here.
+    #[must_use]
+    pub fn rejections(&self) -> Rejections {
+        self.rejections.read()
     }
 
     /// What each peer's pipe has counted.
@@ -511,6 +523,10 @@ impl<P: Pattern, D: Driver> Drop for Socket<P, D> {
 pub struct PipeCounters {
     /// Where the peer came to, or where we connected to.
     pub endpoint: String,
+    /// The address of a peer that came over tcp.
+    pub address: Option<SocketAddr>,
+    /// What the peer calls itself; empty if it did not say (`ZMQ_ROUTING_ID`).
+    pub routing_id: Bytes,
     /// Messages that the kernel, or an inproc peer, took.
     pub sent: u64,
     /// Messages that wait to be sent.
@@ -530,6 +546,8 @@ impl PipeCounters {
         let sent = counters.sent.load(relaxed);
         Self {
             endpoint: pipe.endpoint.to_string(),
+            address: pipe.address,
+            routing_id: pipe.routing_id.clone(),
             sent,
             queued: accepted.saturating_sub(sent),
             dropped: counters.dropped.load(relaxed),

@@ -16,6 +16,7 @@ pub(crate) mod tests;
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -201,6 +202,11 @@ pub fn resolve(endpoint: &Endpoint) -> Result<Target, Error> {
 }
 
 impl Target {
+    /// What was asked to be connected to.
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
     /// Whether it has to be looked up before each attempt.
     pub(crate) fn is_name(&self) -> bool {
         self.routes.is_empty()
@@ -258,6 +264,11 @@ pub fn tune_accepted(fd: BorrowedFd<'_>, tuning: &Tuning, is_tcp: bool) -> Resul
         let endpoint = name.map_or_else(|| String::from("ipc://"), |name| tcp::name(&name));
         Error::refused_io(&endpoint, &error)
     })
+}
+
+/// Where the peer of a connection is; `None` for ipc, and for one that is gone.
+pub(crate) fn peer_address(fd: BorrowedFd<'_>) -> Option<SocketAddr> {
+    SockRef::from(&fd).peer_addr().ok()?.as_socket()
 }
 
 /// A stream socket: non-blocking, closed on exec.

@@ -121,6 +121,6 @@ impl Names {
 
 fn attach(to: &Party, pipe: PipeEnd, routing_id: Bytes, endpoint: &str) {
     let endpoint = endpoint.into();
-    let attachment = Attachment { pipe, routing_id, endpoint, listener: None };
+    let attachment = Attachment { pipe, routing_id, endpoint, address: None, listener: None };
     to.joint.inbox.post(Event::Attached(Box::new(attachment)));
 }

@@ -22,6 +22,7 @@ mod peer;
 pub mod pipe;
 pub mod port;
 mod receiving;
+pub mod rejections;
 mod sending;
 pub mod subscriptions;
 mod tcp;

@@ -5,6 +5,7 @@
 //!
 //! Deliberately absent: answers. Whoever needs one gets an event.
 
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -193,6 +194,8 @@ pub struct Attachment {
     pub routing_id: Bytes,
     /// The local endpoint it came to.
     pub endpoint: Arc<str>,
+    /// Where it came from; `None` but for tcp.
+    pub address: Option<SocketAddr>,
     /// The listener that accepted it; `None` for inproc.
     pub listener: Option<ListenerId>,
 }

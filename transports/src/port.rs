@@ -9,6 +9,7 @@ use zring_zmtp::SocketType;
 
 use crate::endpoint::Tuning;
 use crate::pipe::Joint;
+use crate::rejections::RejectionLog;
 
 /// Options that connections of a socket follow, fixed when it first binds or connects.
 #[derive(Clone)]
@@ -34,6 +35,8 @@ pub struct PortOptions {
     pub tuning: Tuning,
     /// What pipes are made with.
     pub joint: Joint,
+    /// Where peers are noted that were sent away.
+    pub rejections: RejectionLog,
 }
 
 impl PortOptions {

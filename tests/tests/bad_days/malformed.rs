@@ -1,12 +1,15 @@
 //! Malformed peers: their connection is closed, and nobody else's.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use tests::bytes::number;
 use tests::{Cell, Ground, Watchdog, cells};
-use zring::{Dealer, Error, Pub, Pull, Push, Router, Sub};
+use zring::{
+    Dealer, Error, InvalidFrame, PeerIncompatible, PeerMisbehaved, ProtocolError, Pub, Pull, Push,
+    Rejections, Router, SocketType, Sub,
+};
 
 use crate::raw::{
     dial, frame, greeting, greeting_of, handshake, is_closed, long_header, ready, ready_with,
@@ -16,42 +19,137 @@ use crate::raw::{
 /// In bytes. No good peer here sends so much.
 const FRAME_SIZE_MAX: u64 = 1000;
 
-/// What no socket that talks to this type takes, and why.
-fn offences(socket_type: &str) -> Vec<(&'static str, Vec<u8>)> {
-    let well_begun = handshake(socket_type);
-    let after = |bytes: &[u8]| [&well_begun[..], bytes].concat();
+/// What it is called, the bytes, and the error that they are refused with.
+type Offence = (&'static str, Vec<u8>, ProtocolError);
+
+/// What no socket that talks to this type takes.
+fn offences(socket_type: &str) -> Vec<Offence> {
+    [in_handshake(socket_type), in_traffic(socket_type)].concat()
+}
+
+fn in_handshake(socket_type: &str) -> Vec<Offence> {
+    use {InvalidFrame as Frame, PeerIncompatible as Incompatible, PeerMisbehaved as Misbehaved};
     let greeted = |bytes: &[u8]| [&greeting()[..], bytes].concat();
     let garbage: Vec<u8> = tests::bytes::body(7, 4096).into_iter().map(|byte| byte | 1).collect();
     vec![
-        ("another protocol", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec()),
-        ("garbage", garbage.clone()),
-        ("a signature that does not end", [&[0xff; 10][..], &[0; 54]].concat()),
-        ("garbage behind a greeting", greeted(&garbage)),
-        ("ZMTP 1.0, anonymous", vec![1, 0]),
-        ("ZMTP 2.0", vec![0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 1, 8, 0, 0]),
-        ("a mechanism we lack", greeting_of([3, 0], b"CURVE")),
-        ("an unknown mechanism", greeting_of([3, 1], b"NULLNULL")),
-        ("an incompatible socket type", greeted(&ready("REQ"))),
-        ("a socket type that there is not", greeted(&ready("PUSHY"))),
-        ("no socket type", greeted(&ready_with(&[]))),
-        ("a socket type twice", {
-            let property = ("Socket-Type", socket_type.as_bytes());
-            greeted(&ready_with(&[property, property]))
+        (
+            "another protocol",
+            b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
+            Incompatible::Signature.into(),
+        ),
+        ("garbage", garbage.clone(), Incompatible::Signature.into()),
+        (
+            "a signature that does not end",
+            [&[0xff; 10][..], &[0; 54]].concat(),
+            Incompatible::Signature.into(),
+        ),
+        (
+            "garbage behind a greeting",
+            greeted(&garbage),
+            Frame::ReservedFlags { flags: garbage[0] }.into(),
+        ),
+        ("ZMTP 1.0, anonymous", vec![1, 0], Incompatible::Signature.into()),
+        (
+            "ZMTP 2.0",
+            vec![0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 1, 8, 0, 0],
+            Incompatible::Version { revision: 1 }.into(),
+        ),
+        (
+            "a mechanism we lack",
+            greeting_of([3, 0], b"CURVE"),
+            Incompatible::Mechanism { mechanism: padded(b"CURVE") }.into(),
+        ),
+        (
+            "an unknown mechanism",
+            greeting_of([3, 1], b"NULLNULL"),
+            Incompatible::Mechanism { mechanism: padded(b"NULLNULL") }.into(),
+        ),
+        ("a socket type that there is not", greeted(&ready("PUSHY")), {
+            Incompatible::SocketTypeUnknown.into()
         }),
-        ("a READY that is cut short", greeted(&frame(4, b"\x05READY\x0bSocket-Type\0\0"))),
-        ("a message instead of READY", greeted(&frame(0, b"too early"))),
-        ("another command instead of READY", greeted(&frame(4, b"\x04PING\0\0"))),
-        ("a reserved flag bit", after(&frame(8, b"x"))),
-        ("all reserved flag bits", after(&frame(0xf8, b"x"))),
-        ("a command that more follows", after(&frame(5, b"\x04PING\0\0"))),
-        ("a command without a name", after(&frame(4, b""))),
-        ("a frame over the limit", after(&long_header(0, FRAME_SIZE_MAX + 1))),
-        ("a command over the limit", after(&long_header(4, FRAME_SIZE_MAX + 1))),
-        ("a later frame over the limit", {
-            after(&[frame(1, b"first"), long_header(0, FRAME_SIZE_MAX + 1)].concat())
-        }),
-        ("a size with its top bit set", after(&long_header(0, u64::MAX))),
+        ("no socket type", greeted(&ready_with(&[])), Misbehaved::SocketTypeMissing.into()),
+        (
+            "a socket type twice",
+            {
+                let property = ("Socket-Type", socket_type.as_bytes());
+                greeted(&ready_with(&[property, property]))
+            },
+            Misbehaved::DuplicateProperty.into(),
+        ),
+        (
+            "a READY that is cut short",
+            greeted(&frame(4, b"\x05READY\x0bSocket-Type\0\0")),
+            Misbehaved::MalformedCommand.into(),
+        ),
+        (
+            "a message instead of READY",
+            greeted(&frame(0, b"too early")),
+            Misbehaved::MessageInHandshake.into(),
+        ),
+        (
+            "another command instead of READY",
+            greeted(&frame(4, b"\x04PING\0\0")),
+            Misbehaved::UnexpectedCommand.into(),
+        ),
+        ("an ERROR", greeted(&frame(4, b"\x05ERROR\x03400")), Incompatible::Refused.into()),
     ]
+}
+
+fn in_traffic(socket_type: &str) -> Vec<Offence> {
+    use InvalidFrame as Frame;
+    let well_begun = handshake(socket_type);
+    let after = |bytes: &[u8]| [&well_begun[..], bytes].concat();
+    let (size_max, size) = (FRAME_SIZE_MAX, FRAME_SIZE_MAX + 1);
+    let too_large = || Frame::SizeBeyondMax { size, size_max }.into();
+    vec![
+        ("a reserved flag bit", after(&frame(8, b"x")), Frame::ReservedFlags { flags: 8 }.into()),
+        (
+            "all reserved flag bits",
+            after(&frame(0xf8, b"x")),
+            Frame::ReservedFlags { flags: 0xf8 }.into(),
+        ),
+        (
+            "a command that more follows",
+            after(&frame(5, b"\x04PING\0\0")),
+            Frame::CommandWithMore.into(),
+        ),
+        (
+            "a command without a name",
+            after(&frame(4, b"")),
+            PeerMisbehaved::MalformedCommand.into(),
+        ),
+        ("a frame over the limit", after(&long_header(0, size)), too_large()),
+        ("a command over the limit", after(&long_header(4, size)), too_large()),
+        (
+            "a later frame over the limit",
+            after(&[frame(1, b"first"), long_header(0, size)].concat()),
+            too_large(),
+        ),
+        (
+            "a size with its top bit set",
+            after(&long_header(0, u64::MAX)),
+            Frame::SizeTopBit { size: u64::MAX }.into(),
+        ),
+    ]
+}
+
+/// A type that `local` does not talk to.
+fn incompatible(local: SocketType, peer: SocketType) -> Offence {
+    let bytes = handshake(&peer.to_string());
+    ("an incompatible socket type", bytes, PeerIncompatible::SocketType { local, peer }.into())
+}
+
+/// A mechanism as a greeting has it.
+fn padded(mechanism: &[u8]) -> [u8; 20] {
+    let mut field = [0; 20];
+    field[..mechanism.len()].copy_from_slice(mechanism);
+    field
+}
+
+/// The last peer that was sent away came from there, and was sent away for that.
+fn assert_rejected(rejections: Rejections, count: u64, bad: SocketAddr, error: ProtocolError) {
+    let last = rejections.last.unwrap();
+    assert_eq!((rejections.count, last.address, last.error), (count, Some(bad), error));
 }
 
 fn a_pull_closes_a_malformed_peer_and_hears_the_good_one<G: Ground>(cell: &Cell<G>) {
@@ -62,16 +160,20 @@ fn a_pull_closes_a_malformed_peer_and_hears_the_good_one<G: Ground>(cell: &Cell<
     push.connect(&endpoint).unwrap();
     push.send("first").unwrap();
     assert_eq!(pull.recv().unwrap(), "first");
-    for (value, (offence, bytes)) in (0..).zip(offences("PUSH")) {
+    let mut offences = offences("PUSH");
+    offences.push(incompatible(SocketType::Pull, SocketType::Req));
+    for (value, (offence, bytes, error)) in (0..).zip(offences) {
         cell.watchdog.pat();
         let _watchdog = Watchdog::new(offence);
         let mut bad = dial(&endpoint, &bytes);
+        let address = bad.local_addr().unwrap();
         push.send(&number(value)).unwrap();
         push.flush().unwrap();
         wait_for_close(cell, &mut bad);
         assert_eq!(pull.recv().unwrap(), number(value), "{offence}");
         cell.until(|| pull.peers() == 1);
         assert_eq!(pull.try_recv().err(), Some(Error::WouldBlock), "{offence}");
+        assert_rejected(pull.rejections(), value + 1, address, error);
     }
 }
 
@@ -82,15 +184,15 @@ fn a_router_closes_a_malformed_peer_and_answers_the_good_one<G: Ground>(cell: &C
     let mut dealer = Dealer::builder().routing_id("good").build(&cell.context).unwrap();
     dealer.connect(&endpoint).unwrap();
     let mut offences = offences("DEALER");
-    // To a ROUTER, a REQ is as welcome as a DEALER.
-    offences.retain(|(offence, _)| *offence != "an incompatible socket type");
     let too_long = ready_with(&[("Socket-Type", b"DEALER"), ("Identity", &[b'i'; 256])]);
-    offences.push(("a routing id of 256 bytes", [greeting(), too_long].concat()));
-    offences.push(("a publisher", handshake("PUB")));
-    for (value, (offence, bytes)) in (0..).zip(offences) {
+    let error = PeerMisbehaved::IdentityTooLong { size: 256 }.into();
+    offences.push(("a routing id of 256 bytes", [greeting(), too_long].concat(), error));
+    offences.push(incompatible(SocketType::Router, SocketType::Pub));
+    for (value, (offence, bytes, error)) in (0..).zip(offences) {
         cell.watchdog.pat();
         let _watchdog = Watchdog::new(offence);
         let mut bad = dial(&endpoint, &bytes);
+        let address = bad.local_addr().unwrap();
         dealer.send(&number(value)).unwrap();
         dealer.flush().unwrap();
         let asked = router.recv_multipart().unwrap();
@@ -100,6 +202,7 @@ fn a_router_closes_a_malformed_peer_and_answers_the_good_one<G: Ground>(cell: &C
         assert_eq!(dealer.recv().unwrap(), number(value), "{offence}");
         wait_for_close(cell, &mut bad);
         cell.until(|| router.peers() == 1);
+        assert_rejected(router.rejections(), value + 1, address, error);
     }
 }
 
@@ -111,15 +214,19 @@ fn a_pub_closes_a_malformed_peer_and_serves_the_good_one<G: Ground>(cell: &Cell<
     sub.subscribe("").unwrap();
     sub.connect(&endpoint).unwrap();
     tests::meet(cell, &mut publisher, &mut sub);
-    for (value, (offence, bytes)) in (0..).zip(offences("SUB")) {
+    let mut offences = offences("SUB");
+    offences.push(incompatible(SocketType::Pub, SocketType::Req));
+    for (value, (offence, bytes, error)) in (0..).zip(offences) {
         cell.watchdog.pat();
         let _watchdog = Watchdog::new(offence);
         let mut bad = dial(&endpoint, &bytes);
+        let address = bad.local_addr().unwrap();
         publisher.send(&number(value)).unwrap();
         publisher.flush().unwrap();
         assert_eq!(sub.recv().unwrap(), number(value), "{offence}");
         wait_for_close(cell, &mut bad);
         cell.until(|| publisher.peers() == 1);
+        assert_rejected(publisher.rejections(), value + 1, address, error);
     }
 }
 
@@ -215,12 +322,16 @@ fn a_listener_that_breaks_the_protocol_is_given_up<G: Ground>(cell: &Cell<G>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
     let mut good = Pull::new(&cell.context).unwrap();
-    let mut push = Push::builder().linger(Some(Duration::ZERO)).build(&cell.context).unwrap();
+    let mut push = Push::builder()
+        .message_size_max(Some(FRAME_SIZE_MAX))
+        .linger(Some(Duration::ZERO))
+        .build(&cell.context)
+        .unwrap();
     push.connect(&good.bind(&cell.endpoint()).unwrap()).unwrap();
-    for (offence, bytes) in offences("PULL") {
-        if offence.ends_with("over the limit") {
-            continue;
-        }
+    let address = listener.local_addr().unwrap();
+    let mut offences = offences("PULL");
+    offences.push(incompatible(SocketType::Push, SocketType::Req));
+    for (count, (offence, bytes, error)) in (1..).zip(offences) {
         let _watchdog = Watchdog::new(offence);
         push.connect(&endpoint).unwrap();
         let mut bad = accept(cell, &listener);
@@ -230,6 +341,8 @@ fn a_listener_that_breaks_the_protocol_is_given_up<G: Ground>(cell: &Cell<G>) {
         push.send(offence).unwrap();
         push.flush().unwrap();
         assert_eq!(good.recv().unwrap(), *offence);
+        assert_rejected(push.rejections(), count, address, error);
+        assert_eq!(&*push.rejections().last.unwrap().endpoint, endpoint);
     }
 }
 

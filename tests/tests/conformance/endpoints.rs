@@ -240,6 +240,28 @@ fn counters_tell_what_left<G: Ground>(cell: &Cell<G>) {
     assert_eq!((counters[0].sent, counters[0].queued), (0, 0));
 }
 
+fn counters_tell_peers_apart<G: Ground>(cell: &Cell<G>) {
+    let mut router = Router::new(&cell.context).unwrap();
+    let endpoint = router.bind(&cell.endpoint()).unwrap();
+    let mut dealers = ["first", "second"].map(|name| {
+        let mut dealer = Dealer::builder().routing_id(name).build(&cell.context).unwrap();
+        dealer.connect(&endpoint).unwrap();
+        dealer.send("here").unwrap();
+        dealer.flush().unwrap();
+        dealer
+    });
+    cell.until(|| router.peers() == 2);
+    let mut counters = router.counters();
+    counters.sort_by(|a, b| a.routing_id.cmp(&b.routing_id));
+    for (counters, name) in counters.iter().zip(["first", "second"]) {
+        assert_eq!((&*counters.endpoint, &*counters.routing_id), (&*endpoint, name.as_bytes()));
+        assert_eq!(counters.address.is_some(), cell.transport == Transport::Tcp);
+    }
+    let is_tcp = cell.transport == Transport::Tcp;
+    assert_eq!(counters[0].address != counters[1].address, is_tcp);
+    assert!(dealers.iter_mut().all(|dealer| dealer.counters()[0].endpoint == endpoint));
+}
+
 fn counters_tell_what_waits<G: Ground>(cell: &Cell<G>) {
     let zero = Some(Duration::ZERO);
     let mut push = Push::builder().linger(zero).build(&cell.context).unwrap();
@@ -265,6 +287,7 @@ cells!(
     one_socket_has_many_endpoints_of_one_transport,
     connecting_twice_is_one_connection_where_libzmq_says_so,
     counters_tell_what_left,
+    counters_tell_peers_apart,
     counters_tell_what_waits,
 );
 cells!([Threads, TwoThreads, Caller] x [Tcp, Ipc]: who_came_through_an_endpoint_leaves_with_it);

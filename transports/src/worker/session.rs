@@ -7,16 +7,19 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use zring_engine::Errno;
 use zring_engine::block::Slice;
-use zring_zmtp::{Handshake, Local, SocketType, command};
+use zring_zmtp::{Error, Handshake, Local, SocketType, command};
 
 use super::{Reached, Worker};
+use crate::endpoint::peer_address;
 use crate::notice::{Attachment, Event};
 use crate::peer::{After, Origin, Stage};
 use crate::pipe::{Control, Counters};
 use crate::port::PortOptions;
 use crate::receiving::{Incoming, Intake, Receiving, Room, append};
+use crate::rejections::RejectedPeer;
 
 impl Worker {
     pub(super) fn start_handshake(&mut self, key: usize) {
@@ -79,12 +82,31 @@ impl Worker {
                 self.start_traffic(key, slice);
             }
             Ok(_) => {}
-            Err(_) => {
+            Err(error) => {
                 // The peer can see from our READY why this is over.
                 self.start_send(key);
-                self.lose(key, After::Remove);
+                self.reject(key, error);
             }
         }
+    }
+
+    /// Ends the connection for good, and notes why.
+    fn reject(&mut self, key: usize, error: Error) {
+        let peer = &self.peers[key];
+        let endpoint = match &peer.origin {
+            Origin::Accepted { endpoint, .. } => endpoint.clone(),
+            Origin::Dialed(dialer) => dialer.target.endpoint().to_string().into(),
+        };
+        let address = peer.fd.as_ref().and_then(|fd| peer_address(fd.as_fd()));
+        let reason = match &peer.stage {
+            Stage::Handshake(handshake) => handshake.refusal().unwrap_or_default(),
+            _ => &[],
+        };
+        let reason = Bytes::copy_from_slice(reason);
+        if let Some(port) = self.ports.get(&peer.port) {
+            port.options.rejections.note(RejectedPeer { endpoint, address, error, reason });
+        }
+        self.lose(key, After::Remove);
     }
 
     fn start_traffic(&mut self, key: usize, rest: Slice) {
@@ -110,7 +132,8 @@ impl Worker {
                 let counters = wire.counters.clone();
                 peer.wire = Some(wire);
                 let routing_id = theirs.routing_id;
-                let attachment = Attachment { pipe, routing_id, endpoint, listener };
+                let address = peer.fd.as_ref().and_then(|fd| peer_address(fd.as_fd()));
+                let attachment = Attachment { pipe, routing_id, endpoint, address, listener };
                 options.joint.inbox.post(Event::Attached(Box::new(attachment)));
                 self.join_fan_out(key, counters);
             }
@@ -177,7 +200,7 @@ impl Worker {
         match result {
             Ok(Room::Left) => self.go_on_receiving(key),
             Ok(Room::None) => self.stop_receiving(key),
-            Err(_) => self.lose(key, After::Remove),
+            Err(error) => self.reject(key, error),
         }
     }
 
@@ -287,7 +310,7 @@ fn intake(options: &PortOptions) -> Intake {
 
 /// Encodes what a subscriber's peer is told from its log, and keeps it in mind.
 pub(super) fn pass_on(
-    known: &mut std::collections::BTreeSet<bytes::Bytes>,
+    known: &mut std::collections::BTreeSet<Bytes>,
     minor: u8,
     control: &Control,
     out: &mut Vec<u8>,
@@ -297,7 +320,7 @@ pub(super) fn pass_on(
 }
 
 /// Keeps in mind what a subscriber's peer was told.
-fn remember(known: &mut std::collections::BTreeSet<bytes::Bytes>, control: &Control) {
+fn remember(known: &mut std::collections::BTreeSet<Bytes>, control: &Control) {
     match control {
         Control::Subscribe(topic) => known.insert(topic.clone()),
         Control::Cancel(topic) => known.remove(topic),
