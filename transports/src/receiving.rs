@@ -8,6 +8,8 @@
 //!
 //! Deliberately absent: what commands mean. They are handed to the worker in order.
 
+mod answers;
+
 use std::collections::VecDeque;
 
 use bytes::Bytes;
@@ -17,6 +19,7 @@ use zring_zmtp::command::{self, Command};
 use zring_zmtp::{Error, Scan, Scanner, Stop};
 
 use crate::pipe::{Record, WireEnd, header_len, parse_header};
+use answers::Answers;
 
 /// Received runs shorter than this are copied. A quarter of a lent buffer.
 const COPY_MAX: usize = 16 * 1024;
@@ -47,12 +50,21 @@ pub(crate) enum Incoming {
 pub(crate) enum Intake {
     /// They go up.
     Messages,
+    /// They go up if they are what a REQ may be sent.
+    Answers,
     /// They are dropped: the socket only sends.
     Nothing,
     /// Messages whose first byte is 0 or 1 are subscriptions, the rest is dropped.
     Subscriptions,
     /// As above, and the rest goes up.
     SubscriptionsAndMessages,
+}
+
+impl Intake {
+    /// Whether frames are looked at one by one and do not go up as they are.
+    fn is_sorted(self) -> bool {
+        !matches!(self, Self::Messages | Self::Answers)
+    }
 }
 
 /// Whether more can be received.
@@ -67,6 +79,7 @@ pub(crate) enum Room {
 pub(crate) struct Receiving {
     scanner: Scanner,
     intake: Intake,
+    answers: Answers,
     /// Whether the next frame to be sorted is not the first of its message.
     is_within: bool,
     /// The front of a frame whose end has not come, and how many bytes it lacks at least.
@@ -80,7 +93,8 @@ impl Receiving {
         let scanner = Scanner::new(frame_size_max);
         let gathered = Vec::with_capacity(GATHERED);
         let backlog = VecDeque::with_capacity(BACKLOG);
-        Self { scanner, intake, is_within: false, gathered, missing: 0, backlog }
+        let (answers, is_within, missing) = Default::default();
+        Self { scanner, intake, answers, is_within, gathered, missing, backlog }
     }
 
     /// Takes what was received behind what is still in the backlog.
@@ -125,7 +139,7 @@ impl Receiving {
                 continue;
             }
             let scan = self.scanner.scan(slice, room(wire));
-            self.take_frames(wire, &scan, slice, incoming);
+            self.take_frames(wire, &scan, slice, incoming)?;
             slice.advance(scan.frames_end);
             match scan.stop {
                 Stop::Partial { missing } => {
@@ -184,6 +198,9 @@ impl Receiving {
             }
             Stop::Partial { .. } | Stop::MessagesMax => {}
         }
+        if self.intake == Intake::Answers {
+            self.answers.check(&self.gathered)?;
+        }
         self.hand_up_gathered(wire, scan.messages, incoming);
         Ok(Room::Left)
     }
@@ -195,7 +212,7 @@ impl Receiving {
         messages: usize,
         incoming: &mut Vec<Incoming>,
     ) {
-        if self.intake != Intake::Messages {
+        if self.intake.is_sorted() {
             let frame = std::mem::take(&mut self.gathered);
             return self.take_subscriptions(&frame, incoming);
         }
@@ -216,19 +233,30 @@ impl Receiving {
         scan: &Scan,
         slice: &Slice,
         incoming: &mut Vec<Incoming>,
-    ) {
+    ) -> Result<(), Error> {
         if scan.frames_end == 0 {
-            return;
+            return Ok(());
         }
-        if self.intake != Intake::Messages {
-            let frames = &slice[..scan.frames_end];
-            return self.take_subscriptions(frames, incoming);
+        let frames = &slice[..scan.frames_end];
+        if self.intake.is_sorted() {
+            self.take_subscriptions(frames, incoming);
+            return Ok(());
+        }
+        if self.intake == Intake::Answers
+            && let Err(misfit) = self.answers.check(frames)
+        {
+            hand_up(&mut wire.writer, slice, 0..misfit.messages_end);
+            if misfit.messages > 0 {
+                wire.publish(misfit.messages);
+            }
+            return Err(misfit.into());
         }
         hand_up(&mut wire.writer, slice, 0..scan.complete_end);
         if scan.messages > 0 {
             wire.publish(scan.messages);
         }
         hand_up(&mut wire.writer, slice, scan.complete_end..scan.frames_end);
+        Ok(())
     }
 
     /// Sorts the frames that a publisher receives. Only the first of a message is looked at: a

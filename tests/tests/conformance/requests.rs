@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tests::bytes::number;
-use tests::{Cell, Ground, cells};
-use zring::{Dealer, Error, Rep, Req, Router};
+use tests::{Cell, Ground, Transport, cells};
+use zring::{Dealer, Error, PeerMisbehaved, Rep, Req, Router};
 
 fn out_of_turn_is_an_error_and_changes_nothing<G: Ground>(cell: &Cell<G>) {
     let mut rep = Rep::new(&cell.context).unwrap();
@@ -129,7 +129,10 @@ fn only_the_asked_may_answer_and_only_behind_a_delimiter<G: Ground>(cell: &Cell<
     // The ROUTER was connected first, so it is asked first.
     req.send("question").unwrap();
     assert_eq!(router.recv_multipart().unwrap(), ["req", "", "question"]);
-    router.send_multipart(["req", "no delimiter"]).unwrap();
+    if cell.transport == Transport::Inproc {
+        // On the wire that would have ended the connection.
+        router.send_multipart(["req", "no delimiter"]).unwrap();
+    }
     router.send_multipart(["req", "", "answer"]).unwrap();
     router.send_multipart(["req", "", "unasked"]).unwrap();
     router.flush().unwrap();
@@ -147,6 +150,23 @@ fn only_the_asked_may_answer_and_only_behind_a_delimiter<G: Ground>(cell: &Cell<
         req.recv_multipart().unwrap() == [&number(asked)[..]]
     });
     drop((other, endpoint));
+}
+
+/// As libzmq's REQ sessions do it, and the endpoint is not connected to again.
+fn an_answer_without_a_delimiter_ends_its_connection<G: Ground>(cell: &Cell<G>) {
+    for bad in [&["no delimiter"][..], &["no", "", "delimiter"], &[""]] {
+        let mut router = Router::new(&cell.context).unwrap();
+        let mut req = Req::builder().routing_id("req").build(&cell.context).unwrap();
+        req.connect(&router.bind(&cell.endpoint()).unwrap()).unwrap();
+        req.send("question").unwrap();
+        assert_eq!(router.recv_multipart().unwrap(), ["req", "", "question"]);
+        router.send_multipart([&["req"], bad].concat()).unwrap();
+        router.flush().unwrap();
+        cell.until(|| req.peers() == 0 && router.peers() == 0);
+        let error = req.rejections().last.unwrap().error;
+        assert_eq!(error, PeerMisbehaved::DelimiterMissing.into());
+        assert_eq!(req.try_recv().err(), Some(Error::WouldBlock));
+    }
 }
 
 fn an_answer_to_a_peer_that_is_gone_is_dropped<G: Ground>(cell: &Cell<G>) {
@@ -178,3 +198,4 @@ cells!(
     only_the_asked_may_answer_and_only_behind_a_delimiter,
     an_answer_to_a_peer_that_is_gone_is_dropped,
 );
+cells!([Threads, Caller] x [Tcp, Ipc]: an_answer_without_a_delimiter_ends_its_connection);

@@ -304,6 +304,7 @@ fn intake(options: &PortOptions) -> Intake {
         SocketType::Pub => Intake::Subscriptions,
         SocketType::XPub => Intake::SubscriptionsAndMessages,
         SocketType::Push => Intake::Nothing,
+        SocketType::Req => Intake::Answers,
         _ => Intake::Messages,
     }
 }

@@ -89,6 +89,9 @@ pub enum PeerMisbehaved {
     /// READY names no socket type.
     #[error("no Socket-Type property")]
     SocketTypeMissing,
+    /// An answer to a REQ does not begin with an empty frame (28/REQREP).
+    #[error("answer without an empty delimiter")]
+    DelimiterMissing,
     /// The Identity is longer than [`ROUTING_ID_SIZE_MAX`](crate::ROUTING_ID_SIZE_MAX).
     #[error("identity of {size} bytes")]
     IdentityTooLong {
