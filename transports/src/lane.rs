@@ -101,7 +101,8 @@ pub(crate) enum Ahead {
 }
 
 impl Way {
-    fn send_now(&mut self) -> bool {
+    /// Sends all there is. False: what is left is the worker's.
+    pub(crate) fn send_now(&mut self) -> bool {
         // With nothing left the next message is told again.
         let is_sent = self.send() == Ahead::Sent && self.log.is_empty();
         if is_sent {

@@ -209,6 +209,16 @@ impl Worker {
         Ok(())
     }
 
+    /// As [`flush`](Self::flush), where a single message is to be sent.
+    ///
+    /// # Errors
+    /// As `turn`.
+    pub fn flush_lone(&mut self) -> Result<(), Error> {
+        self.read_notices();
+        self.send_lone();
+        self.flush()
+    }
+
     fn has_work(&self) -> bool {
         !self.due.is_empty() || !self.walks.is_empty() || self.mailbox.has_pending()
     }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use zring_engine::log::LogPools;
 use zring_engine::park::Parker;
 use zring_engine::{Epoch, deadline_after};
+use zring_transports::Error as TransportError;
 use zring_transports::inproc::Names;
 use zring_transports::notice::{Event, SocketInbox};
 use zring_transports::pipe::log_pools;
@@ -163,10 +164,17 @@ impl Shared {
     }
 
     fn flush(&self) -> Result<(), Error> {
+        self.flush_by(Worker::flush)
+    }
+
+    fn flush_by(
+        &self,
+        flush: impl FnOnce(&mut Worker) -> Result<(), TransportError>,
+    ) -> Result<(), Error> {
         self.gathered.set(0);
         self.is_answer.set(false);
         if let Some(worker) = &mut *self.worker.borrow_mut() {
-            worker.flush()?;
+            flush(worker)?;
         }
         self.flushed_at.set(Some(Instant::now()));
         Ok(())
@@ -223,9 +231,11 @@ impl Drive for Caller {
         }
         let before = gathered.get();
         // Another one like it would not fit any more.
-        let is_much = before + 2 * message > GATHER_SIZE;
-        if is_much || (before == 0 && self.shared.is_lone()) {
+        if before + 2 * message > GATHER_SIZE {
             return self.shared.flush();
+        }
+        if before == 0 && self.shared.is_lone() {
+            return self.shared.flush_by(Worker::flush_lone);
         }
         gathered.set(before + message);
         Ok(())
