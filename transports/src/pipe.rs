@@ -706,5 +706,5 @@ impl PipeEnd {
 }
 
 const fn sum(ours: usize, theirs: usize) -> usize {
-    if ours == 0 || theirs == 0 { 0 } else { ours + theirs }
+    if ours == 0 || theirs == 0 { 0 } else { ours.saturating_add(theirs) }
 }

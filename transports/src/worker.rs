@@ -50,6 +50,8 @@ struct Port {
     fan_out: Option<FanOut>,
     peers: usize,
     listeners: usize,
+    /// Peers that go once all is sent.
+    hang_ups: usize,
     /// The socket is closed: what is queued is sent until then.
     closing: Option<Option<Instant>>,
 }
@@ -284,7 +286,7 @@ impl Worker {
             self.reached.insert(feed.id, Reached::FanOut(port));
             FanOut::new(feed, options.joint.inbox.clone(), options.is_lossless)
         });
-        let known = Port { options, fan_out, peers: 0, listeners: 0, closing: None };
+        let known = Port { options, fan_out, peers: 0, listeners: 0, hang_ups: 0, closing: None };
         self.ports.insert(port, known);
     }
 
@@ -317,6 +319,7 @@ impl Worker {
             if has_more {
                 self.make_walk_due(id);
             } else {
+                self.check_hang_ups(id);
                 self.check_closing(id);
             }
         }

@@ -34,6 +34,8 @@ pub enum Wait {
     },
 }
 
+/// The kernel's clock overflows by times that ours can still tell. A turn may return early.
+const SLEEP_MAX: Duration = Duration::from_secs(3600);
 /// Looks between two readings of the clock: a look is a pause instruction, the clock 10 to 25 ns.
 const LOOKS_PER_CLOCK: u32 = 64;
 
@@ -61,7 +63,7 @@ impl Ring {
     fn block(&self, until: Option<Instant>) -> Result<(), Error> {
         let Some(until) = until else { return self.wait(None) };
         let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() { Ok(()) } else { self.wait(Some(left)) }
+        if left.is_zero() { Ok(()) } else { self.wait(Some(left.min(SLEEP_MAX))) }
     }
 
     /// Whether something completed before the instant.

@@ -277,8 +277,10 @@ impl Drive for Caller {
         let mut events = Vec::new();
         while !std::thread::panicking() && self.shared.worker.borrow().is_some() {
             let inboxes = std::slice::from_ref(inbox);
-            if self.shared.turn(zring_engine::Wait::Until(None), inboxes).is_err() {
-                return;
+            match self.shared.turn(zring_engine::Wait::Until(None), inboxes) {
+                // A signal does not shorten linger.
+                Ok(()) | Err(Error::Interrupted) => {}
+                Err(_) => return,
             }
             inbox.take_into(&mut events);
             if events.drain(..).any(|event| matches!(event, Event::Closed)) {

@@ -14,6 +14,7 @@ mod crowds;
 mod endings;
 mod killed;
 mod limits;
+mod lingering;
 mod malformed;
 mod names;
 mod raw;

@@ -101,6 +101,7 @@ impl Worker {
         self.crew.remove_load(self.index);
         if let Some(port) = self.ports.get_mut(&peer.port) {
             port.peers -= 1;
+            port.hang_ups -= usize::from(peer.hang_up.is_some());
             self.check_closing(peer.port);
         }
     }
@@ -108,11 +109,17 @@ impl Worker {
     /// The socket gives a pipe up: what is queued goes out until the deadline.
     pub(super) fn hang_up(&mut self, key: usize, deadline: Option<Instant>) {
         let Some(peer) = self.peers.get_mut(key) else { return };
-        if peer.hang_up.is_some() || peer.is_ending() {
-            peer.hang_up = Some(deadline);
+        if peer.hang_up.is_some() {
+            // The deadline of the first time holds, whose timer runs.
             return self.forget_redial(key);
         }
         peer.hang_up = Some(deadline);
+        if let Some(port) = self.ports.get_mut(&peer.port) {
+            port.hang_ups += 1;
+        }
+        if peer.is_ending() {
+            return self.forget_redial(key);
+        }
         let Some(wire) = &peer.wire else { return self.lose(key, After::Remove) };
         wire.inbox.post(Event::Detached(wire.id));
         if let Some(deadline) = deadline {
@@ -144,6 +151,20 @@ impl Worker {
             Stage::Traffic if is_sent => self.drain(key),
             Stage::Connecting | Stage::Handshake(_) if is_sent => self.lose(key, After::Remove),
             _ => {}
+        }
+    }
+
+    /// What was published is walked: whoever got nothing of it, and was to go behind it, can go.
+    pub(super) fn check_hang_ups(&mut self, id: PortId) {
+        if self.ports.get(&id).is_none_or(|port| port.hang_ups == 0) {
+            return;
+        }
+        let goes = |(key, peer): (usize, &Peer)| {
+            (peer.port == id && peer.hang_up.is_some()).then_some(key)
+        };
+        let keys: Vec<usize> = self.peers.iter().filter_map(goes).collect();
+        for key in keys {
+            self.check_hang_up(key);
         }
     }
 

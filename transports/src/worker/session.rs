@@ -82,11 +82,7 @@ impl Worker {
                 self.start_traffic(key, slice);
             }
             Ok(_) => {}
-            Err(error) => {
-                // The peer can see from our READY why this is over.
-                self.start_send(key);
-                self.reject(key, error);
-            }
+            Err(error) => self.reject(key, error),
         }
     }
 
@@ -231,9 +227,15 @@ impl Worker {
             Control::Subscribe(topic) => fan_out.subscribe(member, topic),
             Control::Cancel(topic) => fan_out.cancel(member, topic),
         }
+        let is_held = fan_out.is_held();
         if port.options.reports_subscriptions {
             let wire = peer.wire.as_mut().expect("traffic has a pipe");
             wire.report(control);
+        }
+        if is_held {
+            // Who holds the walk may not want the message any more.
+            let port = peer.port;
+            self.make_walk_due(port);
         }
     }
 

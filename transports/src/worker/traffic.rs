@@ -2,6 +2,7 @@
 
 use std::os::fd::AsFd;
 
+use rustix::net::{Shutdown, shutdown};
 use zring_engine::Errno;
 
 use super::Worker;
@@ -25,7 +26,11 @@ impl Worker {
         let &[key] = &self.due[..] else { return };
         let Some(peer) = self.peers.get_mut(key) else { return };
         let lane = peer.wire.as_ref().and_then(|wire| wire.lane.as_ref());
-        if peer.hang_up.is_none() && lane.is_some_and(|lane| lane.take().send_now()) {
+        let is_all = peer.sending.is_idle()
+            && peer.greeting.is_idle()
+            && peer.hang_up.is_none()
+            && peer.skipped == 0;
+        if is_all && lane.is_some_and(|lane| lane.take().send_now()) {
             peer.is_due = false;
             self.due.clear();
         }
@@ -91,10 +96,10 @@ impl Worker {
         let is_blocked = sending.is_blocked();
         match outcome {
             Ok(messages) if !is_greeting => self.count_sent(key, messages, bytes as u64),
-            // The receive tells how the connection ended, behind all that still comes.
-            Ok(_) | Err(_) => {}
+            Ok(_) => {}
+            Err(_) => return self.end_sending(key),
         }
-        if self.peers[key].is_ending() || outcome.is_err() {
+        if self.peers[key].is_ending() {
             return;
         }
         if is_blocked {
@@ -102,6 +107,23 @@ impl Worker {
         } else if !self.is_done_sending(key) {
             self.make_due(key);
         }
+    }
+
+    /// Nothing can be sent any more. What the peer has sent still counts, and the connection ends
+    /// behind it; a peer that only stopped reading would not end it by itself.
+    fn end_sending(&mut self, key: usize) {
+        let peer = &mut self.peers[key];
+        if peer.is_ending() {
+            return;
+        }
+        if peer.hang_up.is_some() {
+            return self.lose(key, After::Remove);
+        }
+        if let Some(fd) = &peer.fd {
+            // One that is gone has ended already.
+            let _result = shutdown(fd, Shutdown::Read);
+        }
+        self.set_member_connected(key, false);
     }
 
     /// Whether nothing follows what was sent, and the lane is open. Otherwise a send is due.
