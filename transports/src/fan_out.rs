@@ -9,7 +9,7 @@
 //! Deliberately absent: descriptors. Ranges go to a `Sending`, which the session drives.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 
 use zring_engine::credit::{Allowance, Consumption, credit};
 use zring_engine::inbox::Scheduled;
@@ -64,6 +64,8 @@ struct Walker {
     messages: Allowance,
     bytes: Allowance,
     bell: Bell,
+    /// Messages that were given to whom they are for, and counted there.
+    walked: Arc<AtomicU64>,
 }
 
 /// A publisher's log.
@@ -86,6 +88,7 @@ pub struct FanOutFeed {
     pub(crate) messages: Consumption,
     pub(crate) bytes: Consumption,
     pub(crate) scheduled: Arc<Scheduled>,
+    pub(crate) walked: Arc<AtomicU64>,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -113,13 +116,15 @@ impl FanOutLog {
         let bell = Bell::new(scheduled.clone(), other, self.is_local);
         let (messages, taken_messages) = credit(UNWALKED_MESSAGES_MAX.max(mark));
         let (bytes, taken_bytes) = credit(UNWALKED_BYTES_MAX);
-        self.walkers.push(Walker { messages, bytes, bell });
+        let walked = Arc::<AtomicU64>::default();
+        self.walkers.push(Walker { messages, bytes, bell, walked: walked.clone() });
         FanOutFeed {
             id,
             log: self.log.reader(),
             messages: taken_messages,
             bytes: taken_bytes,
             scheduled,
+            walked,
             shared: self.shared.clone(),
         }
     }
@@ -135,6 +140,16 @@ impl FanOutLog {
     #[inline]
     pub fn has_room(&mut self) -> bool {
         self.walkers.iter_mut().all(|walker| walker.messages.room() > 0 && walker.bytes.room() > 0)
+    }
+
+    /// Whether all that was published is walked, so that what subscribers were given is final.
+    #[must_use]
+    pub fn is_walked(&self) -> bool {
+        let is_walked = |walker: &Walker| {
+            // Acquire: pairs with the release in `FanOut::walk`, behind what was counted.
+            walker.walked.load(Ordering::Acquire) == walker.messages.written()
+        };
+        self.walkers.iter().all(is_walked)
     }
 
     /// Asks for [`Event::Walked`], and looks again. True: there is room now.

@@ -154,12 +154,13 @@ impl Publisher {
             return Err(Refusal::Full);
         }
         let Some(room) = &mut self.room else { return Ok(()) };
-        if room.claim(pipes, &self.table, topic) {
+        if room.claim(&self.log, pipes, &self.table, topic) {
             return Ok(());
         }
         // Asked for before the last look, so that what changes after it is told.
         let _has_room = self.log.want_room();
-        if room.claim(pipes, &self.table, topic) { Ok(()) } else { Err(Refusal::Full) }
+        let has_room = room.claim(&self.log, pipes, &self.table, topic);
+        if has_room { Ok(()) } else { Err(Refusal::Full) }
     }
 
     /// Whether an inproc subscriber that wants this message has no room for it.

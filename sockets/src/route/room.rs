@@ -9,6 +9,7 @@
 
 use std::sync::atomic::Ordering;
 
+use zring_transports::fan_out::FanOutLog;
 use zring_transports::subscriptions::Subscriptions;
 
 use crate::pipes::{Pipe, PipeKey, Pipes};
@@ -76,6 +77,7 @@ impl Room {
     #[inline]
     pub(crate) fn claim(
         &mut self,
+        log: &FanOutLog,
         pipes: &Pipes,
         table: &Subscriptions<PipeKey>,
         topic: &[u8],
@@ -84,10 +86,10 @@ impl Room {
             return true;
         }
         if table.takes_all_count() < self.wire_count {
-            return self.claim_matching(pipes, table, topic);
+            return self.claim_matching(log, pipes, table, topic);
         }
         if self.common == 0 {
-            self.look(pipes);
+            self.look(log, pipes);
         }
         let has_room = self.common > 0;
         self.common -= u64::from(has_room);
@@ -97,6 +99,7 @@ impl Room {
 
     fn claim_matching(
         &mut self,
+        log: &FanOutLog,
         pipes: &Pipes,
         table: &Subscriptions<PipeKey>,
         topic: &[u8],
@@ -117,7 +120,7 @@ impl Room {
         let mark = self.mark;
         let has_room = |&key: &PipeKey| {
             let claim = &mut self.claims[key];
-            claim.room(mark) > 0 || claim.look(pipes.get(key), mark) > 0
+            claim.room(mark) > 0 || claim.look(log, pipes.get(key), mark) > 0
         };
         let have_room = self.matching.iter().all(has_room);
         if have_room {
@@ -127,11 +130,11 @@ impl Room {
     }
 
     #[cold]
-    fn look(&mut self, pipes: &Pipes) {
+    fn look(&mut self, log: &FanOutLog, pipes: &Pipes) {
         self.settle();
         let mark = self.mark;
         let wire = self.claims.iter_mut().enumerate().filter(|(_, claim)| claim.is_wire);
-        let room = wire.map(|(key, claim)| claim.look(pipes.get(key), mark)).min();
+        let room = wire.map(|(key, claim)| claim.look(log, pipes.get(key), mark)).min();
         self.common = room.unwrap_or(u64::MAX);
     }
 
@@ -151,11 +154,14 @@ impl Claim {
     }
 
     #[cold]
-    fn look(&mut self, pipe: Option<&Pipe>, mark: u64) -> u64 {
+    fn look(&mut self, log: &FanOutLog, pipe: Option<&Pipe>, mark: u64) -> u64 {
         let Some(counters) = pipe.map(Pipe::counters) else { return u64::MAX };
+        let is_final = log.is_walked();
         self.granted = counters.granted.load(Ordering::Relaxed);
-        // A subscription reaches the walk before it is reported here.
-        self.written = self.written.max(counters.accepted.load(Ordering::Relaxed));
+        // What is subscribed to or cancelled reaches the walk before it is reported here: the
+        // subscriber was given more than was counted for it, or less.
+        let accepted = counters.accepted.load(Ordering::Relaxed);
+        self.written = if is_final { accepted } else { self.written.max(accepted) };
         self.room(mark)
     }
 }

@@ -382,6 +382,36 @@ fn without_drops_a_burst_for_others_goes_through<G: Ground>(cell: &Cell<G>) {
     drop(subs);
 }
 
+/// What was published for a topic that was being given up meanwhile takes nobody's room.
+fn without_drops_room_comes_back_from_a_topic_given_up<G: Ground>(cell: &Cell<G>) {
+    let builder = Pub::builder().no_drop(true).send_high_water_mark(MARK);
+    let mut publisher = builder.build(&cell.context).unwrap();
+    let endpoint = publisher.bind(&cell.endpoint()).unwrap();
+    let mut sub = Sub::new(&cell.context).unwrap();
+    sub.connect(&endpoint).unwrap();
+    for _ in 0..1000 {
+        sub.subscribe("a").unwrap();
+        sub.flush().unwrap();
+        for _ in 0..MARK / 2 {
+            publisher.send("a").unwrap();
+        }
+        sub.unsubscribe("a").unwrap();
+        sub.flush().unwrap();
+        for _ in 0..MARK / 2 {
+            publisher.send("a").unwrap();
+        }
+        publisher.flush().unwrap();
+        while sub.try_recv().is_ok() {}
+    }
+    sub.subscribe("a").unwrap();
+    cell.until(|| {
+        publisher.send("a, at last").unwrap();
+        publisher.flush().unwrap();
+        sub.try_recv().is_ok_and(|message| message == "a, at last")
+    });
+}
+
+cells!([Threads, Caller] x [Tcp, Ipc]: without_drops_room_comes_back_from_a_topic_given_up);
 cells!(
     [Threads, TwoThreads, Caller] x [Tcp, Ipc, Inproc]:
     without_drops_only_who_wants_a_message_can_hold_it_up,

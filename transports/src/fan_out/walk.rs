@@ -10,6 +10,8 @@
 //!
 //! Deliberately absent: sending. The caller starts sends for the connections it is told of.
 
+use std::sync::atomic::Ordering;
+
 use zring_engine::block::Slice;
 use zring_engine::log::Run;
 
@@ -45,6 +47,7 @@ impl FanOut {
         }
         self.flush_touched(peers);
         if self.walked > before {
+            self.feed.walked.store(self.walked, Ordering::Release);
             self.feed.shared.tell_walked(&self.inbox);
         }
         is_late || self.has_looked_again || self.walked - before >= TURN_MESSAGES_MAX
