@@ -226,7 +226,7 @@ impl Options {
         pools: zring_engine::log::LogPools,
         is_local: bool,
     ) -> pattern::Setup {
-        let (send_mark, is_lossless) = (self.send_mark, self.is_lossless);
-        pattern::Setup { pools, is_local, send_mark, is_lossless }
+        let Self { send_mark, receive_mark, is_lossless, .. } = *self;
+        pattern::Setup { pools, is_local, send_mark, receive_mark, is_lossless }
     }
 }

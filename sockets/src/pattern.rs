@@ -52,6 +52,7 @@ pub(crate) struct Setup {
     pub(crate) is_local: bool,
     /// Of each pipe, in messages.
     pub(crate) send_mark: usize,
+    pub(crate) receive_mark: usize,
     /// A publisher waits for subscribers at their mark.
     pub(crate) is_lossless: bool,
 }

@@ -3,5 +3,6 @@
 //! Pure strategies over the pipes of one socket; patterns are made of them.
 
 pub(crate) mod fair_queue;
+pub(crate) mod reports;
 pub(crate) mod room;
 pub(crate) mod round_robin;

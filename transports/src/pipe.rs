@@ -392,7 +392,7 @@ impl Inbound {
     #[inline]
     pub fn read(&mut self, frame: &mut Message) -> Option<Item> {
         if self.at == self.run.len() && !self.refill() {
-            return self.control.take().map(Item::Control);
+            return self.read_control();
         }
         let (has_more, header_len, size) = parse_header(&self.run[self.at..]);
         let body_at = self.at + header_len;
@@ -422,6 +422,16 @@ impl Inbound {
             self.doublings = 0;
         }
         is_empty
+    }
+
+    #[cold]
+    fn read_control(&mut self) -> Option<Item> {
+        let control = self.control.take()?;
+        let is_counted = self.counted.is_none();
+        if is_counted && self.consumption.take(1) {
+            self.other.tell_writable();
+        }
+        Some(Item::Control(control))
     }
 
     #[inline]
@@ -520,8 +530,9 @@ pub(crate) struct WireEnd {
 }
 
 impl WireEnd {
-    /// Tells the socket something that is not a message, and that needs no room.
+    /// Tells the socket something that is not a message, and counts as one.
     pub(crate) fn report(&mut self, control: Control) {
+        self.allowance.write(1);
         self.reports.push(control);
         self.publish_reports();
     }

@@ -4,11 +4,10 @@
 //! Subscribers in this process have a pipe each and are matched here. XPUB, and a lossless PUB,
 //! know the topics of all; PUB otherwise only those of its inproc subscribers.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::{BufMut, BytesMut};
+use bytes::Bytes;
 use zring_transports::fan_out::{FanOutFeed, FanOutLog};
 use zring_transports::message::{Message, Payload};
 use zring_transports::notice::Mailbox;
@@ -18,6 +17,7 @@ use zring_zmtp::SocketType;
 
 use super::{Behaviour, Refusal, Setup};
 use crate::pipes::{Pipe, PipeKey, Pipes};
+use crate::route::reports::Reports;
 use crate::route::room::Room;
 
 /// PUB: sends each message to all subscribers whose topics it begins with. A subscriber without
@@ -30,13 +30,17 @@ pub struct Pub(Publisher);
 /// RFC 29/PUBSUB.
 pub struct XPub {
     publisher: Publisher,
-    /// What is to be received, in order.
-    received: VecDeque<Message>,
+    received: Reports,
+    /// Frames that may wait to be received before peers have to; 0 is no mark.
+    receive_mark: usize,
 }
 
 /// Each of many subscribers gets a part of what is published: a burst gathers longer, so that the
 /// parts are worth a send each.
 const GATHER_SHARE: usize = 16;
+/// Subscriptions and frames of one peer that one look takes, so that a peer which sends them for
+/// ever does not keep the publisher's thread.
+const READ_MAX: usize = 1000;
 
 struct Publisher {
     log: FanOutLog,
@@ -49,6 +53,8 @@ struct Publisher {
     room: Option<Room>,
     /// Pipes that are written to here.
     inproc_count: usize,
+    /// Pipes that were not read to their end.
+    unread: Vec<PipeKey>,
 }
 
 impl Publisher {
@@ -61,6 +67,7 @@ impl Publisher {
             send_mark: setup.send_mark,
             room: setup.is_lossless.then(|| Room::new(setup.send_mark)),
             inproc_count: 0,
+            unread: Vec::new(),
         }
     }
 
@@ -78,10 +85,18 @@ impl Publisher {
         if let Some(pipe) = pipes.remove(key) {
             self.inproc_count -= usize::from(pipe.is_written_to());
             self.targets.retain(|&known| known != key);
+            self.unread.retain(|&known| known != key);
             if let Some(room) = &mut self.room {
                 room.leave(key);
             }
             self.table.remove_key(key, f);
+        }
+    }
+
+    /// The pipe has more than one look takes.
+    fn leave_unread(&mut self, key: PipeKey) {
+        if !self.unread.contains(&key) {
+            self.unread.push(key);
         }
     }
 
@@ -198,11 +213,14 @@ impl Behaviour for Pub {
 
     fn readable(&mut self, pipes: &mut Pipes, key: PipeKey) {
         let mut frame = Message::new();
-        while let Some(item) = pipes.get_mut(key).and_then(|pipe| pipe.read(&mut frame)) {
-            if let Item::Control(control) = item {
-                self.0.apply(key, &control);
+        for _ in 0..READ_MAX {
+            match pipes.get_mut(key).and_then(|pipe| pipe.read(&mut frame)) {
+                Some(Item::Control(control)) => drop(self.0.apply(key, &control)),
+                Some(Item::Frame) => {}
+                None => return,
             }
         }
+        self.0.leave_unread(key);
     }
 
     fn detach(&mut self, pipes: &mut Pipes, key: PipeKey) {
@@ -220,6 +238,9 @@ impl Behaviour for Pub {
         body: &Payload<'_>,
         has_more: bool,
     ) -> Result<(), Refusal> {
+        if !self.0.unread.is_empty() {
+            self.read_on(pipes);
+        }
         self.0.send(pipes, body, has_more)
     }
 
@@ -232,13 +253,53 @@ impl Behaviour for Pub {
     }
 }
 
+impl Pub {
+    /// Goes on with pipes that had more than one look takes.
+    #[cold]
+    fn read_on(&mut self, pipes: &mut Pipes) {
+        for key in std::mem::take(&mut self.0.unread) {
+            self.readable(pipes, key);
+        }
+    }
+}
+
+impl XPub {
+    /// As far as there is room to receive it. Subscriptions behind that wait with their pipe.
+    fn read(&mut self, pipes: &mut Pipes, key: PipeKey, max: usize) {
+        let mut frame = Message::new();
+        for _ in 0..max {
+            let is_full = self.receive_mark > 0 && self.received.frames() >= self.receive_mark;
+            if is_full && max < usize::MAX {
+                break;
+            }
+            match pipes.get_mut(key).and_then(|pipe| pipe.read(&mut frame)) {
+                Some(Item::Frame) => self.received.push_frame(std::mem::take(&mut frame)),
+                Some(Item::Control(control)) if self.publisher.apply(key, &control) => {
+                    let (Control::Subscribe(topic) | Control::Cancel(topic)) = &control;
+                    self.received.push_report(matches!(control, Control::Subscribe(_)), topic);
+                }
+                Some(Item::Control(_)) => {}
+                None => return,
+            }
+        }
+        self.publisher.leave_unread(key);
+    }
+
+    fn read_on(&mut self, pipes: &mut Pipes) {
+        for key in std::mem::take(&mut self.publisher.unread) {
+            self.read(pipes, key, READ_MAX);
+        }
+    }
+}
+
 impl Behaviour for XPub {
     const TYPE: SocketType = SocketType::XPub;
     const CONNECTS_ONCE: bool = true;
     const GATHER_SHARE: usize = GATHER_SHARE;
 
     fn new(setup: &Setup) -> Self {
-        Self { publisher: Publisher::new(setup), received: VecDeque::new() }
+        let (publisher, received) = (Publisher::new(setup), Reports::default());
+        Self { publisher, received, receive_mark: setup.receive_mark }
     }
 
     fn attach(&mut self, pipes: &mut Pipes, key: PipeKey) {
@@ -247,25 +308,17 @@ impl Behaviour for XPub {
     }
 
     fn readable(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        let mut frame = Message::new();
-        while let Some(item) = pipes.get_mut(key).and_then(|pipe| pipe.read(&mut frame)) {
-            match item {
-                Item::Frame => self.received.push_back(std::mem::take(&mut frame)),
-                Item::Control(control) if self.publisher.apply(key, &control) => {
-                    self.received.push_back(report(&control));
-                }
-                Item::Control(_) => {}
-            }
-        }
+        self.read(pipes, key, READ_MAX);
     }
 
     /// The topics that nobody else holds are reported as given up.
     fn detach(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        self.readable(pipes, key);
+        // What it has sent is received though it is gone, and more does not come.
+        self.read(pipes, key, usize::MAX);
         let received = &mut self.received;
         self.publisher.leave(pipes, key, |topic, removal| {
             if removal == Removal::LastOfTopic {
-                received.push_back(prefixed(0, topic));
+                received.push_report(false, &Bytes::copy_from_slice(topic));
             }
         });
     }
@@ -281,11 +334,15 @@ impl Behaviour for XPub {
         body: &Payload<'_>,
         has_more: bool,
     ) -> Result<(), Refusal> {
+        if !self.publisher.unread.is_empty() {
+            self.read_on(pipes);
+        }
         self.publisher.send(pipes, body, has_more)
     }
 
-    fn receive(&mut self, _pipes: &mut Pipes, frame: &mut Message) -> Result<(), Refusal> {
-        *frame = self.received.pop_front().ok_or(Refusal::Full)?;
+    fn receive(&mut self, pipes: &mut Pipes, frame: &mut Message) -> Result<(), Refusal> {
+        self.read_on(pipes);
+        *frame = self.received.pop().ok_or(Refusal::Full)?;
         Ok(())
     }
 
@@ -293,25 +350,12 @@ impl Behaviour for XPub {
         self.publisher.has_room()
     }
 
-    fn has_message(&mut self, _pipes: &mut Pipes) -> bool {
+    fn has_message(&mut self, pipes: &mut Pipes) -> bool {
+        self.read_on(pipes);
         !self.received.is_empty()
     }
 
     fn feed(&mut self, mailbox: &Arc<Mailbox>) -> Option<FanOutFeed> {
         Some(self.publisher.log.feed(mailbox, self.publisher.send_mark))
     }
-}
-
-fn report(control: &Control) -> Message {
-    match control {
-        Control::Subscribe(topic) => prefixed(1, topic),
-        Control::Cancel(topic) => prefixed(0, topic),
-    }
-}
-
-fn prefixed(first: u8, topic: &[u8]) -> Message {
-    let mut bytes = BytesMut::with_capacity(1 + topic.len());
-    bytes.put_u8(first);
-    bytes.put_slice(topic);
-    bytes.freeze().into()
 }

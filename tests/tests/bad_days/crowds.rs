@@ -1,5 +1,7 @@
 //! Crowds: a subscriber that does not read harms nobody else, and hundreds of them are served.
 
+use std::io::Write;
+
 use tests::bytes::{body, number};
 use tests::{Caller, Cell, Ground, Threads, Transport, cells};
 use zring::{Pub, Sub, XPub};
@@ -16,6 +18,9 @@ const BATCH: usize = 100;
 const PUBLISHED: usize = 200 << 20;
 /// How much this process may grow meanwhile: for the stalled subscriber it keeps 1000 messages.
 const GROWTH_MAX: usize = 40 << 20;
+
+/// Bytes of subscriptions that the kernel may hold on both sides, and more.
+const MINDS_MAX: usize = 16 << 20;
 
 /// Physical memory of this process, in bytes.
 fn resident() -> usize {
@@ -136,3 +141,29 @@ fn every_one_of_500_subscribers_hears<G: Ground>(cell: &Cell<G>) {
 }
 
 cells!([Threads, TwoThreads, Caller] x [Tcp, Ipc]: every_one_of_500_subscribers_hears);
+
+/// It waits for the publisher to look, in the kernel, and not in this process's memory.
+fn a_peer_that_changes_its_mind_for_ever_waits<G: Ground>(cell: &Cell<G>) {
+    let mut publisher = XPub::new(&cell.context).unwrap();
+    let endpoint = publisher.bind(&cell.endpoint()).unwrap();
+    let mut fickle = dial(&endpoint, &handshake("SUB"));
+    cell.until(|| publisher.peers() == 1);
+    let minds = [frame(0, b"\x01a"), frame(0, b"\x00a")].concat().repeat(10_000);
+    fickle.set_nonblocking(true).unwrap();
+    let (mut said, mut waits) = (0, 0);
+    cell.until(|| {
+        let len = fickle.write(&minds[said % minds.len()..]).unwrap_or(0);
+        assert!(said < MINDS_MAX, "{said} bytes of subscriptions were taken");
+        said += len;
+        waits = if len > 0 { 0 } else { waits + 1 };
+        waits == 1000
+    });
+    let is_end = |report: &[u8]| report == b"\0a";
+    while !is_end(&publisher.recv().unwrap()) {}
+    cell.until(|| {
+        while publisher.try_recv().is_ok() {}
+        fickle.write(&minds[said % minds.len()..]).is_ok()
+    });
+}
+
+cells!([Threads, Caller] x [Tcp]: a_peer_that_changes_its_mind_for_ever_waits);

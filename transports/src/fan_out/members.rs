@@ -139,19 +139,26 @@ impl FanOut {
         self.feed.shared.tell_walked(&self.inbox);
     }
 
-    pub(crate) fn subscribe(&mut self, key: MemberKey, topic: &[u8]) {
-        match self.subscriptions.insert(topic, key) {
-            Insertion::FirstOfTopic | Insertion::FirstOfKey => self.feed.shared.add_interest(1),
-            // A peer holds a topic once, however often it says so (libzmq's `mtrie`).
-            Insertion::Again => drop(self.subscriptions.remove(topic, key)),
+    /// Whether that changed anything: a peer holds a topic once, however often it says so
+    /// (libzmq's `mtrie`).
+    pub(crate) fn subscribe(&mut self, key: MemberKey, topic: &[u8]) -> bool {
+        let is_new = self.subscriptions.insert(topic, key) != Insertion::Again;
+        if is_new {
+            self.feed.shared.add_interest(1);
+        } else {
+            self.subscriptions.remove(topic, key);
         }
+        is_new
     }
 
-    pub(crate) fn cancel(&mut self, key: MemberKey, topic: &[u8]) {
+    /// Whether that changed anything.
+    pub(crate) fn cancel(&mut self, key: MemberKey, topic: &[u8]) -> bool {
         let removal = self.subscriptions.remove(topic, key);
-        if matches!(removal, Removal::LastOfTopic | Removal::LastOfKey) {
+        let was_held = matches!(removal, Removal::LastOfTopic | Removal::LastOfKey);
+        if was_held {
             self.feed.shared.remove_interest(1);
         }
+        was_held
     }
 
     /// What a subscriber's connection has to send.

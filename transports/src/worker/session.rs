@@ -194,10 +194,20 @@ impl Worker {
         }
         self.incoming = incoming;
         match result {
-            Ok(Room::Left) => self.go_on_receiving(key),
-            Ok(Room::None) => self.stop_receiving(key),
+            Ok(Room::Left) if self.has_room_for_reports(key) => self.go_on_receiving(key),
+            Ok(_) => self.stop_receiving(key),
             Err(error) => self.reject(key, error),
         }
+    }
+
+    /// Reports count against the mark of what is received, so that a peer which changes its mind
+    /// for ever waits for a socket that does not look.
+    fn has_room_for_reports(&mut self, key: usize) -> bool {
+        let peer = &mut self.peers[key];
+        let port = self.ports.get(&peer.port);
+        let is_counted = port.is_some_and(|port| port.options.reports_subscriptions);
+        let Some(wire) = peer.wire.as_mut().filter(|_| is_counted) else { return true };
+        wire.allowance.room() > 0 || wire.allowance.want()
     }
 
     fn handle_incoming(&mut self, key: usize, incoming: Incoming) {
@@ -223,12 +233,12 @@ impl Worker {
         let peer = &mut self.peers[key];
         let Some(port) = self.ports.get_mut(&peer.port) else { return };
         let (Some(member), Some(fan_out)) = (peer.member, &mut port.fan_out) else { return };
-        match &control {
+        let has_changed = match &control {
             Control::Subscribe(topic) => fan_out.subscribe(member, topic),
             Control::Cancel(topic) => fan_out.cancel(member, topic),
-        }
+        };
         let is_held = fan_out.is_held();
-        if port.options.reports_subscriptions {
+        if has_changed && port.options.reports_subscriptions {
             let wire = peer.wire.as_mut().expect("traffic has a pipe");
             wire.report(control);
         }
@@ -262,7 +272,7 @@ impl Worker {
         let Some(&Reached::Peer(key)) = self.reached.get(&pipe) else { return };
         let peer = &self.peers[key];
         let has_backlog = peer.receiving.as_ref().is_some_and(Receiving::has_backlog);
-        if peer.is_in_traffic() && has_backlog {
+        if peer.is_in_traffic() && (has_backlog || peer.receive.is_none()) {
             self.take_received(key);
         }
     }
@@ -276,7 +286,7 @@ impl Worker {
         }
         let has_backlog = peer.receiving.as_ref().is_some_and(Receiving::has_backlog);
         if was_stopped && result.is_ok() {
-            if !has_backlog {
+            if !has_backlog && self.has_room_for_reports(key) {
                 self.arm_receive(key);
             }
             return;

@@ -1,0 +1,128 @@
+//! Reports: what an XPUB has to receive, subscriptions and messages in one order. RFC 29/PUBSUB.
+//!
+//! What happens is reported as it happens, as long as somebody receives it. Once [`UNREAD_MAX`]
+//! entries wait, a report and its opposite behind it come to nothing and are both forgotten: so
+//! there are no more than one for each topic besides, however often peers change their minds.
+//!
+//! Deliberately absent: whose subscription it is. A report is of the first holder or the last.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use rustc_hash::FxBuildHasher;
+use zring_transports::message::Message;
+
+/// Entries that wait to be received before reports are weighed against each other.
+const UNREAD_MAX: usize = 64 * 1024;
+
+/// See the [module](self).
+#[derive(Default)]
+pub(crate) struct Reports {
+    /// By their number, in order.
+    unread: BTreeMap<u64, Entry>,
+    next: u64,
+    frames: usize,
+    /// The last unread report of a topic, of those beyond [`UNREAD_MAX`].
+    topics: HashMap<Bytes, u64, FxBuildHasher>,
+}
+
+enum Entry {
+    Frame(Message),
+    /// Whether it was subscribed to, and the topic.
+    Report(bool, Bytes),
+}
+
+impl Reports {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.unread.is_empty()
+    }
+
+    /// Frames that are not read yet, of messages that peers have sent.
+    pub(crate) fn frames(&self) -> usize {
+        self.frames
+    }
+
+    /// A frame of a message.
+    pub(crate) fn push_frame(&mut self, frame: Message) {
+        self.frames += 1;
+        self.push(Entry::Frame(frame));
+    }
+
+    /// A topic has its first holder, or lost its last.
+    pub(crate) fn push_report(&mut self, is_first: bool, topic: &Bytes) {
+        if self.unread.len() >= UNREAD_MAX {
+            if let Some(opposite) = self.topics.remove(topic) {
+                self.unread.remove(&opposite);
+                return;
+            }
+            self.topics.insert(topic.clone(), self.next);
+        }
+        self.push(Entry::Report(is_first, topic.clone()));
+    }
+
+    fn push(&mut self, entry: Entry) {
+        self.unread.insert(self.next, entry);
+        self.next += 1;
+    }
+
+    /// The oldest.
+    pub(crate) fn pop(&mut self) -> Option<Message> {
+        let (number, entry) = self.unread.pop_first()?;
+        Some(match entry {
+            Entry::Frame(frame) => {
+                self.frames -= 1;
+                frame
+            }
+            Entry::Report(is_first, topic) => {
+                if self.topics.get(&topic) == Some(&number) {
+                    self.topics.remove(&topic);
+                }
+                let mut bytes = BytesMut::with_capacity(1 + topic.len());
+                bytes.put_u8(u8::from(is_first));
+                bytes.put_slice(&topic);
+                bytes.freeze().into()
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topic(index: usize) -> Bytes {
+        index.to_string().into()
+    }
+
+    #[test]
+    fn what_happens_is_received_in_order() {
+        let mut reports = Reports::default();
+        for is_first in [true, false, true] {
+            reports.push_report(is_first, &topic(7));
+            reports.push_frame("between".into());
+        }
+        for report in ["\u{1}7", "\u{0}7", "\u{1}7"] {
+            assert_eq!(reports.pop().unwrap(), report);
+            assert_eq!(reports.pop().unwrap(), "between");
+        }
+        assert!(reports.pop().is_none() && reports.is_empty() && reports.frames() == 0);
+    }
+
+    #[test]
+    fn minds_that_change_for_ever_take_no_memory() {
+        let mut reports = Reports::default();
+        (0..UNREAD_MAX).for_each(|index| reports.push_report(true, &topic(index)));
+        for round in 0..1000 {
+            (0..100).for_each(|index| reports.push_report(round % 2 == 1, &topic(index)));
+        }
+        assert_eq!((reports.unread.len(), reports.topics.len()), (UNREAD_MAX, 0));
+        (0..100).for_each(|index| reports.push_report(false, &topic(index)));
+        for index in 0..UNREAD_MAX {
+            assert_eq!(reports.pop().unwrap(), format!("\u{1}{index}"));
+        }
+        for index in 0..100 {
+            assert_eq!(reports.pop().unwrap(), format!("\0{index}"));
+        }
+        assert!(reports.is_empty() && reports.topics.is_empty());
+    }
+}
