@@ -96,6 +96,15 @@ impl<P: Pattern> Builder<P> {
             let reason = "only publishers drop";
             return Err(Error::InvalidOption { option: "no_drop", reason });
         }
+        let zero = Some(Duration::ZERO);
+        if self.options.handshake_timeout == zero {
+            let reason = "no handshake takes no time; None is no limit";
+            return Err(Error::InvalidOption { option: "handshake_timeout", reason });
+        }
+        if self.options.reconnect_interval_max == zero {
+            let reason = "a pause cannot double up to nothing; None does not double it";
+            return Err(Error::InvalidOption { option: "reconnect_interval_max", reason });
+        }
         Ok(Socket::make(context.driver().clone(), self.options))
     }
 
@@ -153,7 +162,7 @@ impl<P: Pattern> Builder<P> {
         self
     }
 
-    /// How long a peer's handshake may take; 30 s by default, `None` for no limit
+    /// How long a peer's handshake may take; 30 s by default, `None` for no limit, never zero
     /// (`ZMQ_HANDSHAKE_IVL`).
     #[must_use]
     pub const fn handshake_timeout(mut self, time: Option<Duration>) -> Self {
@@ -162,15 +171,15 @@ impl<P: Pattern> Builder<P> {
     }
 
     /// The pause before connecting again; 100 ms by default, with up to as much again added at
-    /// random. `None` never connects again (`ZMQ_RECONNECT_IVL`).
+    /// random; 1 ms at least. `None` never connects again (`ZMQ_RECONNECT_IVL`).
     #[must_use]
     pub const fn reconnect_interval(mut self, time: Option<Duration>) -> Self {
         self.options.reconnect_interval = time;
         self
     }
 
-    /// With a time, the pause doubles with every failure in a row up to this, and nothing is added
-    /// at random; `None` by default (`ZMQ_RECONNECT_IVL_MAX`).
+    /// With a time, which is never zero, the pause doubles with every failure in a row up to this,
+    /// and nothing is added at random; `None` by default (`ZMQ_RECONNECT_IVL_MAX`).
     #[must_use]
     pub const fn reconnect_interval_max(mut self, time: Option<Duration>) -> Self {
         self.options.reconnect_interval_max = time;

@@ -60,6 +60,11 @@ pub(crate) trait Drive: Clone {
     /// A frame was written, of which a peer gets `len` bytes.
     fn sent(&self, len: usize, has_more: bool) -> Result<(), Error>;
 
+    /// A call begins that is no `send`: what has gathered leaves.
+    fn flush_gathered(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// A message was read.
     fn received(&self) {}
 

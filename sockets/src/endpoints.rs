@@ -158,7 +158,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
 
     /// Waits until a worker has closed a listener. It does so at once, whatever peers do.
     fn unlisten(&mut self, id: ListenerId, worker: usize) -> Result<(), Error> {
-        let notice = Notice::Unlisten(id, self.linger_deadline());
+        let notice = Notice::Unlisten(id, self.linger_deadline(), self.pattern.published());
         self.driver.crew().mailbox(worker).post(notice);
         self.endpoints.closing.push(id);
         while self.endpoints.closing.contains(&id) {
@@ -181,8 +181,9 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         }
     }
 
-    /// Gives a connected endpoint up. What was sent to it still leaves, as long as linger allows;
-    /// what came from it and was not received is lost (`zmq_disconnect(3)`).
+    /// Gives a connected endpoint up, however often it was connected to. What was sent to it still
+    /// leaves, as long as linger allows; what came from it and was not received is lost
+    /// (`zmq_disconnect(3)`).
     ///
     /// # Errors
     /// [`Error::Transport`] with `EndpointNotFound` if nothing is connected there;
@@ -191,18 +192,27 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         self.settle()?;
         let is_connected = |place: &Place| matches!(place, Place::Pipe(_));
         let index = self.endpoints.find(endpoint, is_connected);
-        let index = index.ok_or_else(|| not_found(endpoint))?;
-        let Place::Pipe(id) = self.endpoints.known.remove(index).place else { return Ok(()) };
-        let deadline = self.linger_deadline();
-        let Some(key) = self.pipes.key(id) else { return Ok(()) };
+        let mut next = Some(index.ok_or_else(|| not_found(endpoint))?);
+        while let Some(index) = next {
+            let known = self.endpoints.known.remove(index);
+            self.withdraw(&known);
+            self.hang_up(&known.place);
+            next = self.endpoints.find(endpoint, is_connected);
+        }
+        self.driver.poke()
+    }
+
+    fn hang_up(&mut self, place: &Place) {
+        let Place::Pipe(id) = *place else { return };
+        let Some(key) = self.pipes.key(id) else { return };
         if let Some(pipe) = self.pipes.get(key) {
             pipe.end().hang_up();
             if let Some(worker) = pipe.end().worker() {
-                worker.post(Notice::HangUp(id, deadline));
+                let notice = Notice::HangUp(id, self.linger_deadline(), self.pattern.published());
+                worker.post(notice);
             }
         }
         self.pattern.forget(&mut self.pipes, key);
-        self.driver.poke()
     }
 
     /// Tells the workers about the socket, before its first wire endpoint.
@@ -248,11 +258,26 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         self.options.linger.and_then(deadline_after)
     }
 
-    /// The socket is dropped: names are free, and workers let go of it once all is sent.
-    pub(crate) fn close_endpoints(&mut self) {
+    /// The socket is dropped: nobody finds it any more.
+    pub(crate) fn free_all(&mut self) {
         for known in std::mem::take(&mut self.endpoints.known) {
+            self.withdraw(&known);
             self.free(known.place);
         }
+    }
+
+    /// Nobody is to take a connection's place at a name that is not bound yet, but for what was
+    /// sent there.
+    fn withdraw(&self, known: &Known) {
+        if let Place::Pipe(id) = known.place
+            && let Ok(Endpoint::Inproc(name)) = Endpoint::parse(&known.text)
+        {
+            self.driver.names().withdraw(&name, id, self.linger_deadline());
+        }
+    }
+
+    /// Workers let go of the socket once all is sent.
+    pub(crate) fn close_port(&self) {
         if !self.endpoints.is_open {
             return;
         }

@@ -41,6 +41,9 @@ pub use subscribe::{Sub, XSub};
 pub(crate) enum Refusal {
     /// No peer has room, or nothing has come. An event will tell.
     Full,
+    /// The message would be dropped, which it must not be before room was looked for again. The
+    /// next try takes it.
+    Late,
     /// It is not this side's turn.
     State,
 }
@@ -102,6 +105,11 @@ pub(crate) trait Behaviour: Sized {
     /// Writes the next frame to `_frame`, which is left undefined if there is none.
     fn receive(&mut self, _pipes: &mut Pipes, _frame: &mut Message) -> Result<(), Refusal> {
         Err(Refusal::State)
+    }
+
+    /// Messages of a fan-out log so far: what is published later is not for who is given up now.
+    fn published(&self) -> u64 {
+        0
     }
 
     fn has_room(&mut self, _pipes: &mut Pipes) -> bool {

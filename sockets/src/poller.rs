@@ -149,6 +149,7 @@ impl<D: Driver> Poller<D> {
         mut part: impl FnMut(&mut T) -> (&mut S, Interest),
     ) -> Result<&[Ready], Error> {
         let deadline = timeout.and_then(deadline_after);
+        self.driver.flush_gathered()?;
         self.ready.clear();
         let mut is_poked = !D::IS_LOCAL;
         loop {

@@ -178,9 +178,10 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         }
     }
 
+    /// A peer that comes back is who it was the first time (libzmq's `router.cpp`).
     fn note_connected(&mut self, id: PipeId, routing_id: Bytes) {
         if let Some(key) = self.pipes.key(id)
-            && let Some(pipe) = self.pipes.get_mut(key)
+            && let Some(pipe) = self.pipes.get_mut(key).filter(|pipe| !pipe.is_connected)
         {
             (pipe.routing_id, pipe.is_connected) = (routing_id, true);
             self.pattern.identify(&mut self.pipes, key);
@@ -206,7 +207,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         let Some(pipe) = self.pipes.remove(key) else { return };
         pipe.end().hang_up();
         if let Some(worker) = pipe.end().worker() {
-            worker.post(Notice::HangUp(pipe.end().id, Some(Instant::now())));
+            worker.post(Notice::HangUp(pipe.end().id, Some(Instant::now()), 0));
         }
     }
 
@@ -341,10 +342,11 @@ impl<P: Sends, D: Driver> Socket<P, D> {
         loop {
             match refusal {
                 Refusal::State => return Err(Error::State),
-                Refusal::Full if !is_poked => {
+                Refusal::Full | Refusal::Late if !is_poked => {
                     is_poked = true;
                     self.driver.poke()?;
                 }
+                Refusal::Late => {}
                 Refusal::Full if may_wait => self.wait(until)?,
                 Refusal::Full => return Err(Error::WouldBlock),
             }
@@ -442,6 +444,7 @@ impl<P: Receives, D: Driver> Socket<P, D> {
 
     #[inline]
     fn receive_frame(&mut self, frame: &mut Message, may_wait: bool) -> Result<(), Error> {
+        self.driver.flush_gathered()?;
         self.settle()?;
         if let Err(refusal) = self.pattern.receive(&mut self.pipes, frame) {
             self.receive_later(refusal, frame, may_wait)?;
@@ -467,7 +470,7 @@ impl<P: Receives, D: Driver> Socket<P, D> {
                     is_poked = true;
                     self.driver.poke()?;
                 }
-                Refusal::Full => return Err(Error::WouldBlock),
+                Refusal::Full | Refusal::Late => return Err(Error::WouldBlock),
             }
             self.settle()?;
             match self.pattern.receive(&mut self.pipes, frame) {
@@ -510,10 +513,13 @@ impl<P: Pattern, D: Driver> Drop for Socket<P, D> {
         if self.is_open {
             self.pipes.iter_mut().for_each(|(_, pipe)| pipe.rollback());
         }
+        self.free_all();
+        // Also of those who came before the names were free, and were not yet taken in.
+        self.take_events();
         for (_, pipe) in self.pipes.iter() {
             pipe.end().hang_up();
         }
-        self.close_endpoints();
+        self.close_port();
     }
 }
 

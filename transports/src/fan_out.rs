@@ -142,6 +142,12 @@ impl FanOutLog {
         self.walkers.iter_mut().all(|walker| walker.messages.room() > 0 && walker.bytes.room() > 0)
     }
 
+    /// Messages published since there are workers, which all begin together.
+    #[must_use]
+    pub fn published(&self) -> u64 {
+        self.walkers.first().map_or(0, |walker| walker.messages.written())
+    }
+
     /// Whether all that was published is walked, so that what subscribers were given is final.
     #[must_use]
     pub fn is_walked(&self) -> bool {

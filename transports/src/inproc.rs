@@ -7,6 +7,7 @@
 //! Deliberately absent: reconnecting. A binder that goes takes its pipes along, as libzmq's does.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use bytes::Bytes;
 use zring_engine::sync::{Mutex, lock};
@@ -46,6 +47,8 @@ struct Waiting {
     pipe: PipeId,
     end: PipeEnd,
     seat: Seat,
+    /// That socket has given it up; what it sent is for who binds until then.
+    withdrawn: Option<Option<Instant>>,
 }
 
 impl Names {
@@ -60,7 +63,11 @@ impl Names {
             return Err(Error::AddressInUse { endpoint: endpoint.to_owned() });
         }
         entry.bound = Some(party.clone());
-        for Waiting { party: peer, pipe, mut end, seat } in entry.waiting.drain(..) {
+        for waiting in entry.waiting.drain(..) {
+            let Waiting { party: peer, pipe, mut end, seat, withdrawn } = waiting;
+            if withdrawn.flatten().is_some_and(|deadline| deadline <= Instant::now()) {
+                continue;
+            }
             if party.socket_type.accepts(peer.socket_type) {
                 seat.get_or_init(|| party.joint.inbox.clone());
                 if let Some(outbound) = &mut end.outbound {
@@ -68,7 +75,11 @@ impl Names {
                 }
                 let (id, mark) = (party.routing_id.clone(), party.joint.marks.receive);
                 peer.joint.inbox.post(Event::Met(pipe, id, mark));
+                let id = end.id;
                 attach(party, end, peer.routing_id, endpoint);
+                if withdrawn.is_some() {
+                    party.joint.inbox.post(Event::Detached(id));
+                }
             } else {
                 end.hang_up();
             }
@@ -84,6 +95,24 @@ impl Names {
             if entry.waiting.is_empty() {
                 names.remove(name);
             }
+        }
+    }
+
+    /// Gives up a connection that waits under a name, if it still does. What was sent through it
+    /// stays until the deadline for who binds the name.
+    pub fn withdraw(&self, name: &str, pipe: PipeId, deadline: Option<Instant>) {
+        let mut names = lock(&self.0);
+        let Some(entry) = names.get_mut(name) else { return };
+        let is_it = |waiting: &Waiting| waiting.pipe == pipe;
+        let Some(index) = entry.waiting.iter().position(is_it) else { return };
+        let waiting = &mut entry.waiting[index];
+        if waiting.end.inbound.has_item() && deadline.is_none_or(|at| at > Instant::now()) {
+            waiting.withdrawn = Some(deadline);
+            return;
+        }
+        entry.waiting.remove(index);
+        if entry.waiting.is_empty() && entry.bound.is_none() {
+            names.remove(name);
         }
     }
 
@@ -106,7 +135,8 @@ impl Names {
             let seat = Seat::default();
             let (ours, end) = party.joint.to_nobody(&seat);
             let pipe = ours.id;
-            entry.waiting.push(Waiting { party: party.clone(), pipe, end, seat });
+            let (party, withdrawn) = (party.clone(), None);
+            entry.waiting.push(Waiting { party, pipe, end, seat, withdrawn });
             return Ok((ours, None));
         };
         if !bound.socket_type.accepts(party.socket_type) {

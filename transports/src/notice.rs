@@ -105,10 +105,12 @@ pub enum Notice {
     Readable(PipeId),
     /// This pipe's inbound log has room again.
     Writable(PipeId),
-    /// Stop accepting, and close what this listener accepted, at the deadline at the latest.
-    Unlisten(ListenerId, Option<Instant>),
-    /// Close this pipe once what waits in it is sent, at the deadline at the latest.
-    HangUp(PipeId, Option<Instant>),
+    /// Stop accepting, and close what this listener accepted, at the deadline at the latest; of a
+    /// publisher's messages, so many are still for it.
+    Unlisten(ListenerId, Option<Instant>, u64),
+    /// Close this pipe once what waits in it is sent, at the deadline at the latest; of a
+    /// publisher's messages, so many are still for it.
+    HangUp(PipeId, Option<Instant>, u64),
     /// Close all that belongs to a socket once it is sent, at the deadline at the latest.
     Close(PortId, Option<Instant>),
     /// Stop turning once no socket is left.

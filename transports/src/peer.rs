@@ -88,6 +88,10 @@ pub(crate) struct Peer {
     pub(crate) skipped: u64,
     /// Operations whose last completion is still to come.
     pub(crate) operations: u32,
+    /// When the peer, by its last PING, is to be given up if nothing more comes; and whether a
+    /// timer runs for it.
+    pub(crate) silent_until: Option<Instant>,
+    pub(crate) is_silence_timed: bool,
     /// Which stage timers speak of.
     pub(crate) generation: u64,
     pub(crate) is_due: bool,
@@ -113,6 +117,8 @@ impl Peer {
             hang_up: None,
             skipped: 0,
             operations: 0,
+            silent_until: None,
+            is_silence_timed: false,
             generation: 0,
             is_due: false,
         }

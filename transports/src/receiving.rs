@@ -11,6 +11,7 @@
 mod answers;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 use zring_engine::block::Slice;
@@ -23,6 +24,8 @@ use answers::Answers;
 
 /// Received runs shorter than this are copied. A quarter of a lent buffer.
 const COPY_MAX: usize = 16 * 1024;
+/// What the time to live of a PING counts (37/ZMTP).
+const TTL_UNIT: Duration = Duration::from_millis(100);
 /// The most that is reserved at once for a frame that is still arriving.
 const GATHER_STEP: usize = 256 * 1024;
 /// A gathered frame of up to this many bytes is copied into the log.
@@ -37,7 +40,8 @@ const BACKLOG: usize = 64;
 /// What a connection brought that is not a message.
 #[derive(Debug)]
 pub(crate) enum Incoming {
-    Ping(Bytes),
+    /// Its context, and after how much silence its sender wants to be given up.
+    Ping(Bytes, Option<Duration>),
     Subscribe(Bytes),
     Cancel(Bytes),
     /// A frame that a publisher received, header included, and whether more of its message follow:
@@ -259,18 +263,18 @@ impl Receiving {
         Ok(())
     }
 
-    /// Sorts the frames that a publisher receives. Only the first of a message is looked at: a
-    /// body may begin with any byte.
+    /// Sorts the frames that a publisher receives. Only messages of one frame are looked at: a body
+    /// may begin with any byte.
     fn take_subscriptions(&mut self, mut frames: &[u8], incoming: &mut Vec<Incoming>) {
         while !frames.is_empty() && self.intake != Intake::Nothing {
             let (has_more, header_len, size) = parse_header(frames);
             let (frame, behind) = frames.split_at(header_len + size);
-            let is_first = !std::mem::replace(&mut self.is_within, has_more);
+            let is_alone = !std::mem::replace(&mut self.is_within, has_more) && !has_more;
             match frame[header_len..] {
-                [1, ref topic @ ..] if is_first => {
+                [1, ref topic @ ..] if is_alone => {
                     incoming.push(Incoming::Subscribe(Bytes::copy_from_slice(topic)));
                 }
-                [0, ref topic @ ..] if is_first => {
+                [0, ref topic @ ..] if is_alone => {
                     incoming.push(Incoming::Cancel(Bytes::copy_from_slice(topic)));
                 }
                 _ if self.intake == Intake::SubscriptionsAndMessages => {
@@ -315,8 +319,9 @@ fn append_referenced(log: &mut Writer<Record>, frame: &Bytes) {
 
 fn take_command(body: &[u8], incoming: &mut Vec<Incoming>) -> Result<(), Error> {
     match command::parse(body)? {
-        Command::Ping { context, .. } => {
-            incoming.push(Incoming::Ping(Bytes::copy_from_slice(context)));
+        Command::Ping { ttl, context } => {
+            let ttl = (ttl > 0).then(|| TTL_UNIT * u32::from(ttl));
+            incoming.push(Incoming::Ping(Bytes::copy_from_slice(context), ttl));
         }
         Command::Subscribe(topic) => {
             incoming.push(Incoming::Subscribe(Bytes::copy_from_slice(topic)));

@@ -60,6 +60,8 @@ struct Port {
 enum Timer {
     /// A peer's stage has lasted long enough. Void once the generation has changed.
     Stage(usize, u64),
+    /// A peer was silent for as long as it said. Void once the generation has changed.
+    Silence(usize, u64),
     /// A closing pipe's linger time is over. Void once another peer has the key.
     HangUp(usize, PipeId),
     /// Accept again, after descriptors had run out.
@@ -269,10 +271,12 @@ impl Worker {
             }
             Notice::Dial(dial) => self.dial(*dial),
             Notice::LookedUp(answer) => self.handle_looked_up(*answer),
-            Notice::Unlisten(listener, deadline) => self.unlisten(listener, deadline),
-            Notice::HangUp(pipe, deadline) => {
+            Notice::Unlisten(listener, deadline, published) => {
+                self.unlisten(listener, deadline, published);
+            }
+            Notice::HangUp(pipe, deadline, published) => {
                 if let Some(&Reached::Peer(key)) = self.reached.get(&pipe) {
-                    self.hang_up(key, deadline);
+                    self.part(key, deadline, published);
                 }
             }
             Notice::Close(port, deadline) => self.close_port(port, deadline),
@@ -316,10 +320,10 @@ impl Worker {
                 self.make_due(key);
             }
             self.touched = touched;
+            self.check_hang_ups(id);
             if has_more {
                 self.make_walk_due(id);
             } else {
-                self.check_hang_ups(id);
                 self.check_closing(id);
             }
         }
@@ -358,6 +362,7 @@ impl Worker {
         while let Some(timer) = self.timers.poll_expired(now) {
             match timer {
                 Timer::Stage(key, generation) => self.end_stage(key, generation),
+                Timer::Silence(key, generation) => self.end_silence(key, generation),
                 Timer::HangUp(key, pipe) => self.end_linger(key, pipe),
                 Timer::Accept(key) => self.accept_again(key),
             }

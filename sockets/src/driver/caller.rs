@@ -242,6 +242,11 @@ impl Drive for Caller {
     }
 
     #[inline]
+    fn flush_gathered(&self) -> Result<(), Error> {
+        if self.shared.gathered.get() > 0 { self.shared.flush() } else { Ok(()) }
+    }
+
+    #[inline]
     fn received(&self) {
         self.shared.is_answer.set(true);
     }
@@ -270,7 +275,8 @@ impl Drive for Caller {
             return Ok(false);
         }
         self.shared.turn(self.shared.wait.until(deadline), inboxes)?;
-        Ok(deadline.is_none_or(|deadline| Instant::now() < deadline))
+        let is_served = inboxes.iter().any(|inbox| inbox.has_pending());
+        Ok(is_served || deadline.is_none_or(|deadline| Instant::now() < deadline))
     }
 
     fn finish(&self, inbox: &Arc<SocketInbox>) {

@@ -193,7 +193,7 @@ impl Publisher {
 
     fn has_room(&mut self) -> bool {
         // As in libzmq, also where a lossless `send` would wait: who is full depends on the topic.
-        self.is_open || self.log.has_room()
+        self.is_open || self.log.has_room() || self.log.want_room()
     }
 }
 
@@ -248,6 +248,10 @@ impl Behaviour for Pub {
         self.0.has_room()
     }
 
+    fn published(&self) -> u64 {
+        self.0.log.published()
+    }
+
     fn feed(&mut self, mailbox: &Arc<Mailbox>) -> Option<FanOutFeed> {
         Some(self.0.log.feed(mailbox, self.0.send_mark))
     }
@@ -294,7 +298,6 @@ impl XPub {
 
 impl Behaviour for XPub {
     const TYPE: SocketType = SocketType::XPub;
-    const CONNECTS_ONCE: bool = true;
     const GATHER_SHARE: usize = GATHER_SHARE;
 
     fn new(setup: &Setup) -> Self {
@@ -353,6 +356,10 @@ impl Behaviour for XPub {
     fn has_message(&mut self, pipes: &mut Pipes) -> bool {
         self.read_on(pipes);
         !self.received.is_empty()
+    }
+
+    fn published(&self) -> u64 {
+        self.publisher.log.published()
     }
 
     fn feed(&mut self, mailbox: &Arc<Mailbox>) -> Option<FanOutFeed> {

@@ -26,8 +26,8 @@ enum State {
     Idle,
     /// More frames of the request are to be read.
     Asked(PipeKey),
-    /// The answer is due.
-    Due(PipeKey),
+    /// The answer is due. Without a peer it is swallowed.
+    Due(Option<PipeKey>),
     /// More frames of the answer are to come. Without a peer they are swallowed.
     Answering(Option<PipeKey>),
 }
@@ -55,6 +55,10 @@ impl Behaviour for Rep {
 
     fn forget(&mut self, pipes: &mut Pipes, key: PipeKey) {
         self.leave(key);
+        if self.state == State::Asked(key) {
+            // The rest of the request goes with its peer.
+            self.state = State::Idle;
+        }
         self.sources.remove(key);
         pipes.remove(key);
     }
@@ -66,7 +70,7 @@ impl Behaviour for Rep {
         has_more: bool,
     ) -> Result<(), Refusal> {
         let target = match self.state {
-            State::Due(key) => self.begin_answer(pipes, key),
+            State::Due(asker) => asker.and_then(|key| self.begin_answer(pipes, key)),
             State::Answering(target) => target,
             State::Idle | State::Asked(_) => return Err(Refusal::State),
         };
@@ -83,7 +87,9 @@ impl Behaviour for Rep {
             State::Asked(_) => self.sources.take(pipes, frame).ok_or(Refusal::Full)?,
             State::Due(_) | State::Answering(_) => return Err(Refusal::State),
         };
-        self.state = if frame.has_more() { State::Asked(key) } else { State::Due(key) };
+        // Who is gone may have been read to its end just now, and its place go to another.
+        let asker = pipes.get(key).filter(|pipe| !pipe.is_gone()).map(|_| key);
+        self.state = if frame.has_more() { State::Asked(key) } else { State::Due(asker) };
         Ok(())
     }
 
@@ -133,8 +139,10 @@ impl Rep {
 
     /// The peer is gone: its answer has nowhere to go.
     fn leave(&mut self, key: PipeKey) {
-        if self.state == State::Answering(Some(key)) {
-            self.state = State::Answering(None);
-        }
+        self.state = match self.state {
+            State::Answering(Some(known)) if known == key => State::Answering(None),
+            State::Due(Some(known)) if known == key => State::Due(None),
+            state => state,
+        };
     }
 }

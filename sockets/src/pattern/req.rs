@@ -59,6 +59,9 @@ impl Behaviour for Req {
     }
 
     fn forget(&mut self, pipes: &mut Pipes, key: PipeKey) {
+        if self.state == State::Awaiting(Some(key)) {
+            self.state = State::Awaiting(None);
+        }
         self.targets.remove(key);
         self.sources.remove(key);
         pipes.remove(key);

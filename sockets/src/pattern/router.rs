@@ -24,6 +24,8 @@ pub struct Router {
     /// Whether a received message's last frame is still to be read.
     is_within: bool,
     sending: Sending,
+    /// Whether the peer of the message at hand had no room a moment ago.
+    has_looked: bool,
     next_id: u32,
 }
 
@@ -45,6 +47,7 @@ impl Behaviour for Router {
             prefetched: None,
             is_within: false,
             sending: Sending::No,
+            has_looked: false,
             next_id: fastrand::u32(..),
         }
     }
@@ -103,7 +106,7 @@ impl Behaviour for Router {
         has_more: bool,
     ) -> Result<(), Refusal> {
         match self.sending {
-            Sending::No if has_more => self.sending = self.find_target(pipes, body),
+            Sending::No if has_more => self.sending = self.find_target(pipes, body)?,
             // A routing id alone is no message.
             Sending::No => {}
             Sending::To(key) => {
@@ -161,10 +164,18 @@ impl Router {
         id.and_then(|id| self.ids.get(id)) == Some(&key)
     }
 
-    fn find_target(&self, pipes: &mut Pipes, id: &[u8]) -> Sending {
-        let Some(&key) = self.ids.get(id) else { return Sending::Nobody };
+    fn find_target(&mut self, pipes: &mut Pipes, id: &[u8]) -> Result<Sending, Refusal> {
+        let Some(&key) = self.ids.get(id) else { return Ok(Sending::Nobody) };
         let has_room = pipes.get_mut(key).is_some_and(|pipe| pipe.has_room());
-        if has_room { Sending::To(key) } else { Sending::Nobody }
+        let has_looked_again = std::mem::take(&mut self.has_looked);
+        match (has_room, has_looked_again) {
+            (true, _) => Ok(Sending::To(key)),
+            (false, true) => Ok(Sending::Nobody),
+            (false, false) => {
+                self.has_looked = true;
+                Err(Refusal::Late)
+            }
+        }
     }
 
     fn leave(&mut self, pipes: &Pipes, key: PipeKey) {

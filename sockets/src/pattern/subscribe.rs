@@ -25,6 +25,8 @@ pub struct XSub {
     /// Publishers that get the message under way.
     targets: Vec<PipeKey>,
     is_open: bool,
+    /// Whether a publisher had no room for the message at hand a moment ago.
+    has_looked: bool,
 }
 
 struct Subscriber {
@@ -163,10 +165,10 @@ impl Subscribing for Sub {
 
 impl Behaviour for XSub {
     const TYPE: SocketType = SocketType::XSub;
-    const CONNECTS_ONCE: bool = true;
 
     fn new(_setup: &Setup) -> Self {
-        Self { subscriber: Subscriber::new(), targets: Vec::new(), is_open: false }
+        let (subscriber, targets) = (Subscriber::new(), Vec::new());
+        Self { subscriber, targets, is_open: false, has_looked: false }
     }
 
     fn attach(&mut self, pipes: &mut Pipes, key: PipeKey) {
@@ -206,10 +208,7 @@ impl Behaviour for XSub {
                 }
                 _ => {}
             }
-            let with_room =
-                pipes.iter_mut().filter_map(|(key, pipe)| pipe.has_room().then_some(key));
-            self.targets.clear();
-            self.targets.extend(with_room);
+            self.find_targets(pipes)?;
         }
         self.is_open = has_more;
         for &key in &self.targets {
@@ -231,6 +230,24 @@ impl Behaviour for XSub {
 
     fn has_message(&mut self, pipes: &mut Pipes) -> bool {
         self.subscriber.sources.has_frame(pipes)
+    }
+}
+
+impl XSub {
+    /// All with room, once room was looked for again where there was none.
+    fn find_targets(&mut self, pipes: &mut Pipes) -> Result<(), Refusal> {
+        self.targets.clear();
+        let mut is_someone_full = false;
+        for (key, pipe) in pipes.iter_mut().filter(|(_, pipe)| !pipe.is_gone()) {
+            if pipe.has_room() {
+                self.targets.push(key);
+            } else {
+                is_someone_full = true;
+            }
+        }
+        let has_looked_again = std::mem::take(&mut self.has_looked);
+        self.has_looked = is_someone_full && !has_looked_again;
+        if self.has_looked { Err(Refusal::Late) } else { Ok(()) }
     }
 }
 

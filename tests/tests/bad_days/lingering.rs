@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use tests::bytes::number;
 use tests::{Cell, Ground, cells, join, or_give_up};
-use zring::{Pub, Push, Sub};
+use zring::{Pub, Pull, Push, Sub};
 
-use crate::raw::{dial, frame, handshake};
+use crate::raw::{dial, frame, handshake, wait_for_close};
 
 /// More than a publisher may have unwalked.
 const PUBLISHED: u64 = 50_000;
@@ -82,6 +82,33 @@ fn a_dropped_publisher_lets_go_of_who_has_nothing_to_wait_for<G: Ground>(cell: &
     });
 }
 
+/// A PING says after how much silence its sender is to be given up (37/ZMTP): after a tenth of a
+/// second, never, and an hour.
+fn a_peer_is_given_up_after_the_silence_it_named<G: Ground>(cell: &Cell<G>) {
+    let mut pull = Pull::new(&cell.context).unwrap();
+    let endpoint = pull.bind(&cell.endpoint()).unwrap();
+    let ping = |ttl: u16| {
+        let said = [&b"\x04PING"[..], &ttl.to_be_bytes()].concat();
+        [handshake("PUSH"), frame(4, &said)].concat()
+    };
+    let mut brief = dial(&endpoint, &ping(1));
+    let mut others = [0, 36_000].map(|ttl| dial(&endpoint, &ping(ttl)));
+    cell.until(|| pull.peers() == 3);
+    for value in 0..5 {
+        // Each is heard of in time.
+        brief.write_all(&frame(0, &number(value))).unwrap();
+        brief.write_all(&ping(1)[handshake("PUSH").len()..]).unwrap();
+        assert_eq!(pull.recv().unwrap(), number(value));
+    }
+    wait_for_close(cell, &mut brief);
+    cell.until(|| pull.peers() == 2);
+    for other in &mut others {
+        other.write_all(&frame(0, b"still here")).unwrap();
+        assert_eq!(pull.recv().unwrap(), "still here");
+    }
+}
+
+cells!([Threads, Caller] x [Tcp]: a_peer_is_given_up_after_the_silence_it_named);
 cells!([Threads, Caller] x [Ipc]: a_subscriber_that_only_stops_reading_is_let_go);
 cells!(
     [Threads, Caller] x [Tcp]:

@@ -12,6 +12,7 @@ mod endpoints;
 mod exclusive;
 mod marks;
 mod pairs;
+mod partings;
 mod pipeline;
 mod publishing;
 mod reports;

@@ -1,5 +1,6 @@
 //! ROUTER: peers by their routing ids. RFC 28.
 
+use tests::bytes::number;
 use tests::{Cell, Ground, cells};
 use zring::{Dealer, Error, Req, Router};
 
@@ -151,6 +152,24 @@ fn a_broker_of_router_and_dealer_passes_everything_on<G: Ground>(cell: &Cell<G>)
     }
 }
 
+/// What is written gathers beyond the mark, though the peer takes all that is sent.
+fn a_burst_to_a_peer_that_has_room_loses_nothing<G: Ground>(cell: &Cell<G>) {
+    let mut router = Router::new(&cell.context).unwrap();
+    let mut dealer = Dealer::builder().routing_id("d").build(&cell.context).unwrap();
+    dealer.connect(&router.bind(&cell.endpoint()).unwrap()).unwrap();
+    dealer.send("here").unwrap();
+    dealer.flush().unwrap();
+    assert_eq!(router.recv_multipart().unwrap(), ["d", "here"]);
+    for value in 0..3000 {
+        router.send_multipart([&b"d"[..], &number(value)]).unwrap();
+    }
+    router.flush().unwrap();
+    for value in 0..3000 {
+        assert_eq!(dealer.recv().unwrap(), number(value));
+    }
+}
+
+cells!([Caller] x [Tcp, Ipc]: a_burst_to_a_peer_that_has_room_loses_nothing);
 cells!(
     [Threads, Caller] x [Tcp, Ipc, Inproc]:
     who_says_no_name_gets_one_of_five_bytes_that_begins_with_0,

@@ -55,6 +55,56 @@ fn a_message_ends_the_wait<G: Ground>(cell: &Cell<G>) {
     );
 }
 
+/// What is in the kernel counts, though the time is up.
+fn no_time_is_enough_for_what_has_come<G: Ground>(cell: &Cell<G>) {
+    let zero = Some(Duration::ZERO);
+    let mut pull = Pull::builder().receive_timeout(zero).build(&cell.context).unwrap();
+    let elsewhere = G::context();
+    let mut push = Push::new(&elsewhere).unwrap();
+    push.connect(&pull.bind(&cell.endpoint()).unwrap()).unwrap();
+    cell.until(|| {
+        push.send("meeting").unwrap();
+        push.flush().unwrap();
+        pull.recv().is_ok()
+    });
+    while pull.recv().is_ok() {}
+    for value in 0..100 {
+        push.send(&number(value)).unwrap();
+        push.flush().unwrap();
+        assert_eq!(pull.recv().unwrap(), number(value));
+    }
+}
+
+/// A tail that gathers does not wait for a call that has to wait.
+fn what_has_gathered_leaves_with_the_next_call<G: Ground>(cell: &Cell<G>) {
+    let elsewhere = G::context();
+    let mut pull = Pull::new(&elsewhere).unwrap();
+    let mut push = Push::new(&cell.context).unwrap();
+    push.connect(&pull.bind(&cell.endpoint()).unwrap()).unwrap();
+    let mut back = Push::new(&cell.context).unwrap();
+    let mut full = Pull::new(&cell.context).unwrap();
+    back.connect(&full.bind(&cell.endpoint()).unwrap()).unwrap();
+    for _ in 0..20 {
+        back.send("is there").unwrap();
+    }
+    back.flush().unwrap();
+    assert_eq!(full.recv().unwrap(), "is there");
+    cell.until(|| {
+        push.send("meeting").unwrap();
+        push.flush().unwrap();
+        pull.try_recv().is_ok()
+    });
+    while pull.try_recv().is_ok() {}
+    for value in 0..9 {
+        push.send(&number(value)).unwrap();
+        push.send(&number(value)).unwrap();
+        assert_eq!(full.recv().unwrap(), "is there");
+        // In the other context, whose calls move nothing here.
+        assert_eq!(pull.recv().unwrap(), number(value));
+        assert_eq!(pull.recv().unwrap(), number(value));
+    }
+}
+
 /// Times beyond what the clock can tell mean for ever.
 fn the_longest_times_are_for_ever<G: Ground>(cell: &Cell<G>) {
     let ever = Some(Duration::MAX);
@@ -119,6 +169,21 @@ fn a_poller_tells_who_can_do_what<G: Ground>(cell: &Cell<G>) {
             assert_eq!(pulls[index].try_recv().unwrap(), "b");
             heard[index] += 1;
         }
+    }
+}
+
+fn a_publisher_that_is_polled_for_room_goes_on<G: Ground>(cell: &Cell<G>) {
+    let mut publisher = Pub::new(&cell.context).unwrap();
+    let mut sub = Sub::new(&cell.context).unwrap();
+    sub.connect(&publisher.bind(&cell.endpoint()).unwrap()).unwrap();
+    tests::meet(cell, &mut publisher, &mut sub);
+    sub.subscribe("").unwrap();
+    tests::meet(cell, &mut publisher, &mut sub);
+    let mut poller = Poller::new(&cell.context);
+    for _ in 0..200_000 {
+        let polled = &mut [(&mut publisher as &mut dyn Pollable<_>, Interest::WRITABLE)];
+        assert_eq!(poller.wait(polled, None).unwrap().len(), 1);
+        publisher.send("x").unwrap();
     }
 }
 
@@ -293,6 +358,12 @@ cells!(
     an_unfinished_message_goes_with_its_socket,
 );
 cells!([Caller] x [Tcp, Ipc, Inproc]: a_poller_refuses_what_it_would_not_turn);
+cells!(
+    [Caller] x [Tcp, Ipc]:
+    no_time_is_enough_for_what_has_come,
+    what_has_gathered_leaves_with_the_next_call,
+);
+cells!([Threads, Caller] x [Tcp, Ipc]: a_publisher_that_is_polled_for_room_goes_on);
 cells!(
     [Threads, TwoThreads] x [Tcp, Ipc, Inproc]:
     a_message_ends_the_wait,

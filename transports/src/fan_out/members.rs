@@ -45,6 +45,9 @@ pub(crate) struct FanOut {
     pub(super) stamp: u64,
     pub(super) walked: u64,
     pub(super) is_lossless: bool,
+    /// Members that are given up, before and behind their last message.
+    parting: usize,
+    parted: usize,
     /// Members without room and with a stalled connection, as of the step at hand.
     pub(super) full_count: usize,
     /// Whether the walk waits for a full member's room.
@@ -69,6 +72,11 @@ pub(super) struct Member {
     pub(super) allowance: Allowance,
     consumption: Consumption,
     counters: Arc<Counters>,
+    topics: usize,
+    /// Messages of the log that are for it, if their number is settled.
+    pub(super) until: u64,
+    /// Those were walked: it is given nothing more.
+    pub(super) has_parted: bool,
     /// At its mark with a connection that takes nothing: what matches is dropped.
     pub(super) is_full: bool,
     pub(super) is_touched: bool,
@@ -96,6 +104,8 @@ impl FanOut {
             stamp: 0,
             walked: 0,
             is_lossless,
+            parting: 0,
+            parted: 0,
             full_count: 0,
             is_held: false,
             has_looked_again: false,
@@ -116,6 +126,9 @@ impl FanOut {
             allowance,
             consumption,
             counters,
+            topics: 0,
+            until: u64::MAX,
+            has_parted: false,
             is_full: false,
             is_touched: false,
             stamp: 0,
@@ -131,19 +144,62 @@ impl FanOut {
 
     /// Removes a subscriber and its topics.
     pub(crate) fn leave(&mut self, key: MemberKey) {
-        let mut topics = 0;
-        self.subscriptions.remove_key(key, |_, _| topics += 1);
-        self.feed.shared.remove_interest(topics);
-        self.members.remove(key as usize);
+        self.forget_topics(key);
+        let member = self.members.remove(key as usize);
+        self.parted -= usize::from(member.has_parted);
+        self.parting -= usize::from(member.until != u64::MAX && !member.has_parted);
         // A publisher that waits for this subscriber need not wait any more.
         self.feed.shared.tell_walked(&self.inbox);
+    }
+
+    /// Of what is published, so many messages are for this subscriber, and the rest is not.
+    pub(crate) fn part(&mut self, key: MemberKey, published: u64) {
+        let member = &mut self.members[key as usize];
+        if member.until == u64::MAX {
+            member.until = published;
+            self.parting += 1;
+            self.part_from_walked();
+        }
+    }
+
+    /// Whether the walk is past all that is for this subscriber.
+    pub(crate) fn is_past(&mut self, key: MemberKey) -> bool {
+        self.members[key as usize].has_parted || self.is_walked()
+    }
+
+    /// Parts from those whose last message is walked.
+    pub(super) fn part_from_walked(&mut self) {
+        while self.parting > 0
+            && let Some((key, member)) = self
+                .members
+                .iter_mut()
+                .find(|(_, member)| member.until <= self.walked && !member.has_parted)
+        {
+            member.has_parted = true;
+            self.parting -= 1;
+            self.parted += 1;
+            self.forget_topics(key as MemberKey);
+        }
+    }
+
+    fn forget_topics(&mut self, key: MemberKey) {
+        let topics = std::mem::take(&mut self.members[key as usize].topics);
+        if topics > 0 {
+            self.subscriptions.remove_key(key, |_, _| {});
+            self.feed.shared.remove_interest(topics);
+        }
     }
 
     /// Whether that changed anything: a peer holds a topic once, however often it says so
     /// (libzmq's `mtrie`).
     pub(crate) fn subscribe(&mut self, key: MemberKey, topic: &[u8]) -> bool {
+        let member = &mut self.members[key as usize];
+        if member.has_parted {
+            return false;
+        }
         let is_new = self.subscriptions.insert(topic, key) != Insertion::Again;
         if is_new {
+            member.topics += 1;
             self.feed.shared.add_interest(1);
         } else {
             self.subscriptions.remove(topic, key);
@@ -156,6 +212,7 @@ impl FanOut {
         let removal = self.subscriptions.remove(topic, key);
         let was_held = matches!(removal, Removal::LastOfTopic | Removal::LastOfKey);
         if was_held {
+            self.members[key as usize].topics -= 1;
             self.feed.shared.remove_interest(1);
         }
         was_held
@@ -176,8 +233,13 @@ impl FanOut {
         self.feed.id
     }
 
+    /// Members that may still be given something.
+    pub(super) fn present(&self) -> usize {
+        self.members.len() - self.parted
+    }
+
     /// Whether everything published was walked.
-    pub(crate) fn is_walked(&mut self) -> bool {
+    pub(super) fn is_walked(&mut self) -> bool {
         self.at == self.run.len() && self.feed.log.is_empty()
     }
 

@@ -43,7 +43,9 @@ impl Fixture {
         let counters = Arc::new(Counters::default());
         let key = self.fan_out.join(self.subscribers.len(), mark, counters.clone());
         self.fan_out.set_connected(key, true);
-        topics.iter().for_each(|topic| self.fan_out.subscribe(key, topic));
+        for topic in topics {
+            self.fan_out.subscribe(key, topic);
+        }
         self.subscribers.push(Subscriber { key, counters, wire: Vec::new(), lost: Vec::new() });
     }
 

@@ -98,7 +98,9 @@ impl FanOut {
     fn settle_quota(&mut self) -> Option<u64> {
         let mut quota = STEP_MESSAGES_MAX;
         self.full_count = 0;
-        for (_, member) in &mut self.members {
+        self.part_from_walked();
+        for (_, member) in self.members.iter_mut().filter(|(_, member)| !member.has_parted) {
+            quota = quota.min(member.until - self.walked);
             let room = member.allowance.room();
             member.is_full = room == 0;
             self.full_count += usize::from(member.is_full);
@@ -112,7 +114,7 @@ impl FanOut {
     }
 
     fn step(&mut self, quota: u64) {
-        let everyone_takes_all = self.subscriptions.takes_all_count() == self.members.len();
+        let everyone_takes_all = self.subscriptions.takes_all_count() == self.present();
         if everyone_takes_all && self.full_count > 0 && self.is_lossless {
             self.is_held = true;
             return;
@@ -153,7 +155,8 @@ impl FanOut {
     fn give_everyone(&mut self, range: std::ops::Range<usize>, messages: u64) {
         let mut matching = std::mem::take(&mut self.matching);
         matching.clear();
-        matching.extend(self.members.iter().map(|(key, _)| key as MemberKey));
+        let present = self.members.iter().filter(|(_, member)| !member.has_parted);
+        matching.extend(present.map(|(key, _)| key as MemberKey));
         for &key in &matching {
             self.give(key, range.clone(), messages);
         }

@@ -122,7 +122,7 @@ impl Stream {
 
     fn ping(mut self, context: &'static [u8]) -> Self {
         command::encode_ping(0, context, &mut self.bytes);
-        self.seen.incoming.push(format!("{:?}", Incoming::Ping(Bytes::from_static(context))));
+        self.seen.incoming.push(format!("{:?}", Incoming::Ping(Bytes::from_static(context), None)));
         self
     }
 

@@ -106,6 +106,19 @@ impl Worker {
         }
     }
 
+    /// The socket gives a peer up, and stays: of what it publishes, so many messages are still for
+    /// this peer.
+    pub(super) fn part(&mut self, key: usize, deadline: Option<Instant>, published: u64) {
+        let Some(peer) = self.peers.get(key) else { return };
+        let (port, member) = (peer.port, peer.member);
+        let fan_out = self.ports.get_mut(&port).and_then(|port| port.fan_out.as_mut());
+        if let (Some(member), Some(fan_out)) = (member, fan_out) {
+            fan_out.part(member, published);
+            self.make_walk_due(port);
+        }
+        self.hang_up(key, deadline);
+    }
+
     /// The socket gives a pipe up: what is queued goes out until the deadline.
     pub(super) fn hang_up(&mut self, key: usize, deadline: Option<Instant>) {
         let Some(peer) = self.peers.get_mut(key) else { return };
@@ -175,11 +188,12 @@ impl Worker {
     }
 
     fn is_sent(&mut self, key: usize) -> bool {
-        let port = self.peers[key].port;
-        let is_walked = self
-            .ports
-            .get_mut(&port)
-            .is_none_or(|port| port.fan_out.as_mut().is_none_or(|fan_out| fan_out.is_walked()));
+        let peer = &self.peers[key];
+        let fan_out = self.ports.get_mut(&peer.port).and_then(|port| port.fan_out.as_mut());
+        let is_walked = match (peer.member, fan_out) {
+            (Some(member), Some(fan_out)) => fan_out.is_past(member),
+            _ => true,
+        };
         let is_empty = self.sending(key).is_empty();
         let lane = self.peers[key].wire.as_ref().and_then(|wire| wire.lane.as_ref());
         is_walked && is_empty && lane.is_none_or(|lane| lane.take().is_empty())

@@ -106,20 +106,20 @@ impl Worker {
     }
 
     /// Stops accepting, and hangs up on those who came through this listener.
-    pub(super) fn unlisten(&mut self, id: ListenerId, deadline: Option<Instant>) {
+    pub(super) fn unlisten(&mut self, id: ListenerId, deadline: Option<Instant>, published: u64) {
         let found = self.listeners.iter().find(|(_, listener)| listener.id == id);
         if let Some((key, _)) = found {
             self.stop_listening(key);
             // Behind the connections that were handed to others before.
             let others = (0..self.crew.len()).filter(|&index| index != self.index);
             for index in others {
-                self.crew.mailbox(index).post(Notice::Unlisten(id, deadline));
+                self.crew.mailbox(index).post(Notice::Unlisten(id, deadline, published));
             }
         }
         let accepted = |(key, peer): (usize, &Peer)| peer.is_from(id).then_some(key);
         let keys: Vec<usize> = self.peers.iter().filter_map(accepted).collect();
         for key in keys {
-            self.hang_up(key, deadline);
+            self.part(key, deadline, published);
         }
     }
 

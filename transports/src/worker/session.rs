@@ -6,13 +6,14 @@
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use zring_engine::Errno;
 use zring_engine::block::Slice;
+use zring_engine::{Errno, deadline_after};
 use zring_zmtp::{Error, Handshake, Local, SocketType, command};
 
-use super::{Reached, Worker};
+use super::{Reached, Timer, Worker};
 use crate::endpoint::peer_address;
 use crate::notice::{Attachment, Event};
 use crate::peer::{After, Origin, Stage};
@@ -20,6 +21,9 @@ use crate::pipe::{Control, Counters};
 use crate::port::PortOptions;
 use crate::receiving::{Incoming, Intake, Receiving, Room, append};
 use crate::rejections::RejectedPeer;
+
+/// A peer that cannot be heard now has at least so much more time (the unit of a TTL).
+const TTL_MIN: Duration = Duration::from_millis(100);
 
 impl Worker {
     pub(super) fn start_handshake(&mut self, key: usize) {
@@ -54,6 +58,7 @@ impl Worker {
     }
 
     pub(super) fn handle_received(&mut self, key: usize, slice: Slice) {
+        self.peers[key].silent_until = None;
         match &mut self.peers[key].stage {
             Stage::Handshake(_) => self.continue_handshake(key, slice),
             Stage::Traffic => {
@@ -119,6 +124,7 @@ impl Worker {
             receiving.push(rest);
         }
         peer.receiving = Some(receiving);
+        (peer.silent_until, peer.is_silence_timed) = (None, false);
         match &mut peer.origin {
             Origin::Accepted { listener, endpoint } => {
                 let (listener, endpoint) = (Some(*listener), endpoint.clone());
@@ -210,9 +216,37 @@ impl Worker {
         wire.allowance.room() > 0 || wire.allowance.want()
     }
 
+    /// The peer is to be given up after so much silence from now on.
+    fn expect_more(&mut self, key: usize, ttl: Option<Duration>) {
+        let Some(deadline) = ttl.and_then(deadline_after) else { return };
+        let peer = &mut self.peers[key];
+        peer.silent_until = Some(deadline);
+        // One timer for each peer, however often it pings: it is set again when it finds more time.
+        if !std::mem::replace(&mut peer.is_silence_timed, true) {
+            self.timers.insert(deadline, Timer::Silence(key, peer.generation));
+        }
+    }
+
+    /// The peer was silent for long enough, unless it was not, or could not be heard.
+    pub(super) fn end_silence(&mut self, key: usize, generation: u64) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        if peer.generation != generation {
+            return;
+        }
+        peer.is_silence_timed = false;
+        let Some(deadline) = peer.silent_until else { return };
+        let is_heard = peer.receive.is_some() && !peer.is_stopping;
+        if !is_heard || deadline > Instant::now() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            return self.expect_more(key, Some(left.max(TTL_MIN)));
+        }
+        self.lose(key, After::Redial);
+    }
+
     fn handle_incoming(&mut self, key: usize, incoming: Incoming) {
         match incoming {
-            Incoming::Ping(context) => {
+            Incoming::Ping(context, ttl) => {
+                self.expect_more(key, ttl);
                 self.sending(key).push_answer(|out| command::encode_pong(&context, out));
                 self.make_due(key);
             }

@@ -117,7 +117,7 @@ impl Worker {
             return;
         }
         if peer.hang_up.is_some() {
-            return self.lose(key, After::Remove);
+            return self.lose(key, After::Redial);
         }
         if let Some(fd) = &peer.fd {
             // One that is gone has ended already.

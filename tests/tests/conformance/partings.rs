@@ -1,0 +1,189 @@
+//! Partings: sockets and connections that are given up, and what becomes of those who stay.
+
+use std::time::Duration;
+
+use tests::{Cell, Ground, cells};
+use zring::{Dealer, Error, Pair, Pub, Pull, Push, Rep, Req, Router, Sub, XSub};
+
+fn who_had_connected_to_a_dropped_socket_learns_it<G: Ground>(cell: &Cell<G>) {
+    let mut pull = Pull::new(&cell.context).unwrap();
+    let endpoint = pull.bind(&cell.endpoint()).unwrap();
+    let mut push = Push::new(&cell.context).unwrap();
+    push.connect(&endpoint).unwrap();
+    // It has not looked who has come.
+    drop(pull);
+    cell.until(|| push.peers() == 0);
+    assert_eq!(push.try_send("to nobody"), Err(Error::WouldBlock));
+}
+
+fn who_binds_a_name_gets_what_was_sent_there_and_not_the_sender<G: Ground>(cell: &Cell<G>) {
+    let name = cell.endpoint();
+    for is_dropped in [true, false] {
+        let mut gone = Pair::new(&cell.context).unwrap();
+        gone.connect(&name).unwrap();
+        gone.send("before").unwrap();
+        let mut silent = Pair::new(&cell.context).unwrap();
+        silent.connect(&name).unwrap();
+        if is_dropped {
+            drop((gone, silent));
+        } else {
+            gone.disconnect(&name).unwrap();
+            silent.disconnect(&name).unwrap();
+        }
+        let mut bound = Pair::new(&cell.context).unwrap();
+        bound.bind(&name).unwrap();
+        assert_eq!(bound.recv().unwrap(), "before");
+        assert_eq!(bound.try_recv().err(), Some(Error::WouldBlock));
+        let mut stays = Pair::new(&cell.context).unwrap();
+        stays.connect(&name).unwrap();
+        stays.send("after").unwrap();
+        assert_eq!(bound.recv().unwrap(), "after");
+        bound.send("to you").unwrap();
+        assert_eq!(stays.recv().unwrap(), "to you");
+    }
+}
+
+fn without_linger_nothing_waits_under_a_name<G: Ground>(cell: &Cell<G>) {
+    let name = cell.endpoint();
+    let mut gone = Push::builder().linger(Some(Duration::ZERO)).build(&cell.context).unwrap();
+    gone.connect(&name).unwrap();
+    gone.send("lost").unwrap();
+    drop(gone);
+    let mut pull = Pull::new(&cell.context).unwrap();
+    pull.bind(&name).unwrap();
+    assert_eq!((pull.peers(), pull.try_recv().err()), (0, Some(Error::WouldBlock)));
+}
+
+fn every_connection_to_an_endpoint_is_given_up<G: Ground>(cell: &Cell<G>) {
+    let mut pull = Pull::new(&cell.context).unwrap();
+    let endpoint = pull.bind(&cell.endpoint()).unwrap();
+    let mut push = Push::new(&cell.context).unwrap();
+    push.connect(&endpoint).unwrap();
+    push.connect(&endpoint).unwrap();
+    push.disconnect(&endpoint).unwrap();
+    assert_eq!(push.peers(), 0);
+    assert!(push.disconnect(&endpoint).is_err());
+}
+
+fn an_xsub_may_connect_twice<G: Ground>(cell: &Cell<G>) {
+    let mut publisher = Pub::new(&cell.context).unwrap();
+    let endpoint = publisher.bind(&cell.endpoint()).unwrap();
+    let mut sub = XSub::new(&cell.context).unwrap();
+    sub.connect(&endpoint).unwrap();
+    sub.connect(&endpoint).unwrap();
+    cell.until(|| publisher.peers() == 2);
+}
+
+/// Its place among the peers goes to another.
+fn an_answer_goes_to_nobody_but_who_asked<G: Ground>(cell: &Cell<G>) {
+    let mut rep = Rep::new(&cell.context).unwrap();
+    let mut asker = Dealer::new(&cell.context).unwrap();
+    let asked_from = asker.bind(&cell.endpoint()).unwrap();
+    rep.connect(&asked_from).unwrap();
+    asker.send_multipart(["", "question"]).unwrap();
+    asker.flush().unwrap();
+    assert_eq!(rep.recv().unwrap(), "question");
+    rep.disconnect(&asked_from).unwrap();
+    let mut other = Dealer::new(&cell.context).unwrap();
+    rep.connect(&other.bind(&cell.endpoint()).unwrap()).unwrap();
+    cell.until(|| other.peers() == 1);
+    rep.send("for whoever asked").unwrap();
+    other.send_multipart(["", "mine"]).unwrap();
+    other.flush().unwrap();
+    assert_eq!(rep.recv().unwrap(), "mine");
+    rep.send("yours").unwrap();
+    assert_eq!(other.recv_multipart().unwrap(), ["", "yours"]);
+}
+
+fn half_a_request_goes_with_its_peer<G: Ground>(cell: &Cell<G>) {
+    let mut rep = Rep::new(&cell.context).unwrap();
+    let mut asker = Req::new(&cell.context).unwrap();
+    let asked_from = asker.bind(&cell.endpoint()).unwrap();
+    rep.connect(&asked_from).unwrap();
+    asker.send_multipart(["first", "second"]).unwrap();
+    assert_eq!(rep.recv().unwrap(), "first");
+    rep.disconnect(&asked_from).unwrap();
+    let mut other = Req::new(&cell.context).unwrap();
+    rep.connect(&other.bind(&cell.endpoint()).unwrap()).unwrap();
+    other.send("whole").unwrap();
+    assert_eq!(rep.recv_multipart().unwrap(), ["whole"]);
+    rep.send("answer").unwrap();
+    assert_eq!(other.recv().unwrap(), "answer");
+}
+
+/// One that connects to a peer which says no name calls it the same after it was gone.
+fn a_peer_that_comes_back_has_the_name_it_had<G: Ground>(cell: &Cell<G>) {
+    let endpoint = cell.transport.fixed_endpoint();
+    let interval = Some(Duration::from_millis(1));
+    let mut router = Router::builder().reconnect_interval(interval).build(&cell.context).unwrap();
+    router.connect(&endpoint).unwrap();
+    let mut known = None;
+    for name in ["", "", "another"] {
+        let builder =
+            if name.is_empty() { Dealer::builder() } else { Dealer::builder().routing_id(name) };
+        let mut dealer = builder.build(&cell.context).unwrap();
+        cell.until(|| dealer.bind(&endpoint).is_ok());
+        let mut frames = None;
+        cell.until(|| {
+            if dealer.peers() == 1 && frames.is_none() {
+                dealer.send("it is me").unwrap();
+                dealer.flush().unwrap();
+            }
+            frames = router.try_recv_multipart().ok();
+            frames.is_some()
+        });
+        let id = frames.unwrap()[0].to_vec();
+        assert_eq!(*known.get_or_insert_with(|| id.clone()), id);
+        router.send_multipart([&id[..], b"hello"]).unwrap();
+        router.flush().unwrap();
+        assert_eq!(dealer.recv().unwrap(), "hello");
+    }
+}
+
+fn what_is_published_later_is_not_for_who_was_given_up<G: Ground>(cell: &Cell<G>) {
+    let mut publisher = Pub::new(&cell.context).unwrap();
+    let endpoint = publisher.bind(&cell.endpoint()).unwrap();
+    let mut sub = Sub::builder().receive_high_water_mark(1).build(&cell.context).unwrap();
+    sub.subscribe("").unwrap();
+    sub.connect(&endpoint).unwrap();
+    tests::meet(cell, &mut publisher, &mut sub);
+    // So much that some of it waits here.
+    let large = vec![b'x'; 100 * 1024];
+    cell.until(|| {
+        publisher.send(&large[..]).unwrap();
+        publisher.flush().unwrap();
+        publisher.counters()[0].queued > 2
+    });
+    publisher.unbind(&endpoint).unwrap();
+    for _ in 0..10 {
+        publisher.send("late").unwrap();
+        publisher.flush().unwrap();
+    }
+    let mut is_over = false;
+    cell.until(|| {
+        while let Ok(message) = sub.try_recv() {
+            assert_eq!(message.len(), large.len(), "nothing late");
+        }
+        is_over |= publisher.counters().is_empty() && publisher.bind(&endpoint).is_ok();
+        is_over
+    });
+}
+
+cells!(
+    [Threads, TwoThreads, Caller] x [Tcp, Ipc, Inproc]:
+    every_connection_to_an_endpoint_is_given_up,
+    an_xsub_may_connect_twice,
+    an_answer_goes_to_nobody_but_who_asked,
+    half_a_request_goes_with_its_peer,
+);
+cells!(
+    [Threads, Caller] x [Inproc]:
+    who_had_connected_to_a_dropped_socket_learns_it,
+    who_binds_a_name_gets_what_was_sent_there_and_not_the_sender,
+    without_linger_nothing_waits_under_a_name,
+);
+cells!(
+    [Threads, TwoThreads, Caller] x [Tcp, Ipc]:
+    a_peer_that_comes_back_has_the_name_it_had,
+    what_is_published_later_is_not_for_who_was_given_up,
+);
