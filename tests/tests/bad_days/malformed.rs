@@ -1,8 +1,8 @@
 //! Malformed peers: their connection is closed, and nobody else's.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::io::Write;
+use std::net::{Shutdown, SocketAddr};
+use std::time::{Duration, Instant};
 
 use tests::bytes::number;
 use tests::{Cell, Ground, Watchdog, cells};
@@ -12,12 +12,14 @@ use zring::{
 };
 
 use crate::raw::{
-    dial, frame, greeting, greeting_of, handshake, is_closed, long_header, ready, ready_with,
-    wait_for_close,
+    accept, dial, frame, greeting, greeting_of, handshake, hear, hear_more, is_closed, listen,
+    long_header, ready, ready_with, wait_for_close,
 };
 
 /// In bytes. No good peer here sends so much.
 const FRAME_SIZE_MAX: u64 = 1000;
+/// Where a handshake is not ended by what is said in it.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// What it is called, the bytes, and the error that they are refused with.
 type Offence = (&'static str, Vec<u8>, ProtocolError);
@@ -248,28 +250,34 @@ fn a_peer_that_leaves_in_its_handshake_is_forgotten<G: Ground>(cell: &Cell<G>) {
     assert_eq!(pull.recv().unwrap(), "good");
 }
 
-/// The peer is never silent for long, and yet does not get further.
+/// What the peer says is right, and it is never silent for long: no byte gives it more time.
 fn a_handshake_byte_by_byte_ends_at_its_timeout<G: Ground>(cell: &Cell<G>) {
-    let timeout = Some(Duration::from_secs(1));
-    let mut pull = Pull::builder().handshake_timeout(timeout).build(&cell.context).unwrap();
+    let builder = Pull::builder().handshake_timeout(Some(HANDSHAKE_TIMEOUT));
+    let mut pull = builder.build(&cell.context).unwrap();
     let endpoint = pull.bind(&cell.endpoint()).unwrap();
+    let mut good = dial(&endpoint, &handshake("PUSH"));
+    // At this pace it would last longer than `until` waits.
+    let property: (_, &[u8]) = ("X-Patience", &[0; 4000]);
+    let said = [greeting(), ready_with(&[("Socket-Type", b"PUSH"), property])].concat();
+    let pace = HANDSHAKE_TIMEOUT / 16;
+    let mut rest = said.iter();
+    let begin = Instant::now();
     let mut slow = dial(&endpoint, &[]);
     slow.set_nonblocking(true).unwrap();
-    let mut good = dial(&endpoint, &handshake("PUSH"));
-    let mut said = greeting().into_iter().take(63);
-    let mut sent = 0;
+    let (mut due, mut served) = (begin, 0);
     cell.until(|| {
-        if let Some(byte) = said.next() {
+        if Instant::now() >= due {
             // Refused once it is closed, which is what is looked at next.
-            let _result = slow.write_all(&[byte]);
+            let _result = slow.write_all(&[*rest.next().unwrap()]);
+            due = Instant::now() + pace;
         }
-        good.write_all(&frame(0, &number(sent))).unwrap();
-        sent += 1;
+        good.write_all(&frame(0, &number(served))).unwrap();
+        assert_eq!(pull.recv().unwrap(), number(served));
+        served += 1;
         is_closed(&mut slow)
     });
-    for value in 0..sent {
-        assert_eq!(pull.recv().unwrap(), number(value));
-    }
+    assert!(begin.elapsed() >= HANDSHAKE_TIMEOUT, "{:?}", begin.elapsed());
+    assert!(pace * rest.len() as u32 > 4 * HANDSHAKE_TIMEOUT, "it had hardly more to say");
     assert_eq!(pull.peers(), 1);
 }
 
@@ -306,21 +314,9 @@ fn a_message_that_is_cut_off_is_not_delivered<G: Ground>(cell: &Cell<G>) {
     assert_eq!(pull.recv_multipart().unwrap(), ["whole"]);
 }
 
-/// Accepts without blocking whoever drives.
-fn accept<G: Ground>(cell: &Cell<G>, listener: &TcpListener) -> TcpStream {
-    listener.set_nonblocking(true).unwrap();
-    let mut accepted = None;
-    cell.until(|| {
-        accepted = listener.accept().ok();
-        accepted.is_some()
-    });
-    accepted.unwrap().0
-}
-
 /// As libzmq: a peer that broke the protocol would break it again.
 fn a_listener_that_breaks_the_protocol_is_given_up<G: Ground>(cell: &Cell<G>) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
+    let (listener, endpoint) = listen();
     let mut good = Pull::new(&cell.context).unwrap();
     let mut push = Push::builder()
         .message_size_max(Some(FRAME_SIZE_MAX))
@@ -347,8 +343,7 @@ fn a_listener_that_breaks_the_protocol_is_given_up<G: Ground>(cell: &Cell<G>) {
 }
 
 fn a_listener_that_hangs_up_is_connected_to_again<G: Ground>(cell: &Cell<G>) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
+    let (listener, endpoint) = listen();
     let interval = Some(Duration::from_millis(1));
     let mut push = Push::builder().reconnect_interval(interval).build(&cell.context).unwrap();
     push.connect(&endpoint).unwrap();
@@ -360,18 +355,42 @@ fn a_listener_that_hangs_up_is_connected_to_again<G: Ground>(cell: &Cell<G>) {
     }
     let mut stays = accept(cell, &listener);
     stays.write_all(&said).unwrap();
-    stays.set_nonblocking(true).unwrap();
-    let mut heard = Vec::new();
+    hear(cell, &mut stays, &mut Vec::new(), |heard| heard.ends_with(b"for whoever stays"));
+}
+
+/// What was to be sent waits for a listener that behaves.
+fn a_listener_that_says_nothing_is_connected_to_again<G: Ground>(cell: &Cell<G>) {
+    let (listener, endpoint) = listen();
+    let mut push = Push::builder()
+        .handshake_timeout(Some(HANDSHAKE_TIMEOUT))
+        .reconnect_interval(Some(Duration::from_millis(1)))
+        .build(&cell.context)
+        .unwrap();
+    let begin = Instant::now();
+    push.connect(&endpoint).unwrap();
+    push.send("for whoever speaks").unwrap();
+    let mut silent = accept(cell, &listener);
+    wait_for_close(cell, &mut silent);
+    assert!(begin.elapsed() >= HANDSHAKE_TIMEOUT, "{:?}", begin.elapsed());
+    let (mut speaks, mut heard) = (None, Vec::new());
     cell.until(|| {
-        let mut bytes = [0; 1024];
-        let len = stays.read(&mut bytes).unwrap_or(0);
-        heard.extend_from_slice(&bytes[..len]);
-        heard.ends_with(b"for whoever stays")
+        // Who speaks too late, on a slow day, is connected to once more.
+        if let Ok((mut stream, _)) = listener.accept() {
+            stream.set_nonblocking(true).unwrap();
+            let _result = stream.write_all(&handshake("PULL"));
+            speaks = Some(stream);
+        }
+        if let Some(stream) = &mut speaks {
+            hear_more(stream, &mut heard);
+        }
+        heard.ends_with(b"for whoever speaks")
     });
+    assert_eq!(push.peers(), 1);
 }
 
 cells!(
     [Threads, Caller] x [Tcp]:
+    a_listener_that_says_nothing_is_connected_to_again,
     a_listener_that_breaks_the_protocol_is_given_up,
     a_listener_that_hangs_up_is_connected_to_again,
     a_pull_closes_a_malformed_peer_and_hears_the_good_one,

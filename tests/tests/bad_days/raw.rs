@@ -1,7 +1,7 @@
 //! Raw peers: ZMTP written by hand, to be gotten wrong.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use tests::{Cell, Ground};
 
@@ -64,6 +64,46 @@ pub(crate) fn dial(endpoint: &str, bytes: &[u8]) -> TcpStream {
     stream.set_nodelay(true).unwrap();
     stream.write_all(bytes).unwrap();
     stream
+}
+
+/// A listener, and its endpoint.
+pub(crate) fn listen() -> (TcpListener, String) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
+    (listener, endpoint)
+}
+
+/// Accepts without blocking whoever drives.
+pub(crate) fn accept<G: Ground>(cell: &Cell<G>, listener: &TcpListener) -> TcpStream {
+    listener.set_nonblocking(true).unwrap();
+    let mut accepted = None;
+    cell.until(|| {
+        accepted = listener.accept().ok();
+        accepted.is_some()
+    });
+    accepted.unwrap().0
+}
+
+/// Reads on behind `heard`, until that is enough.
+pub(crate) fn hear<G: Ground>(
+    cell: &Cell<G>,
+    stream: &mut TcpStream,
+    heard: &mut Vec<u8>,
+    is_enough: impl Fn(&[u8]) -> bool,
+) {
+    stream.set_nonblocking(true).unwrap();
+    cell.until(|| {
+        hear_more(stream, heard);
+        is_enough(heard)
+    });
+}
+
+/// Reads what is there of a stream that does not block, a piece at most.
+pub(crate) fn hear_more(stream: &mut TcpStream, heard: &mut Vec<u8>) {
+    let mut bytes = [0; 4096];
+    // Its end, or an error, is no more than nothing to be heard.
+    let len = stream.read(&mut bytes).unwrap_or(0);
+    heard.extend_from_slice(&bytes[..len]);
 }
 
 /// Waits until the other side has closed.
