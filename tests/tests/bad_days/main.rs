@@ -19,6 +19,7 @@ mod malformed;
 mod names;
 mod raw;
 mod refusals;
+mod subscriptions;
 
 /// Of a test that is ignored because another one runs it, as a process of its own: what it was
 /// given. Returns from the test if nobody gave it anything.

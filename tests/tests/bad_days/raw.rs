@@ -98,12 +98,13 @@ pub(crate) fn hear<G: Ground>(
     });
 }
 
-/// Reads what is there of a stream that does not block, a piece at most.
+/// Reads what is there of a stream that does not block.
 pub(crate) fn hear_more(stream: &mut TcpStream, heard: &mut Vec<u8>) {
     let mut bytes = [0; 4096];
     // Its end, or an error, is no more than nothing to be heard.
-    let len = stream.read(&mut bytes).unwrap_or(0);
-    heard.extend_from_slice(&bytes[..len]);
+    while let Ok(len @ 1..) = stream.read(&mut bytes) {
+        heard.extend_from_slice(&bytes[..len]);
+    }
 }
 
 /// Waits until the other side has closed.
