@@ -11,6 +11,7 @@
 use tests::child;
 
 mod crowds;
+mod cut_off;
 mod endings;
 mod killed;
 mod limits;

@@ -84,7 +84,7 @@ pub(crate) fn accept<G: Ground>(cell: &Cell<G>, listener: &TcpListener) -> TcpSt
     accepted.unwrap().0
 }
 
-/// Reads on behind `heard`, until that is enough.
+/// Reads on behind `heard`, until that is enough, and little more.
 pub(crate) fn hear<G: Ground>(
     cell: &Cell<G>,
     stream: &mut TcpStream,
@@ -93,18 +93,18 @@ pub(crate) fn hear<G: Ground>(
 ) {
     stream.set_nonblocking(true).unwrap();
     cell.until(|| {
-        hear_more(stream, heard);
+        while !is_enough(heard) && hear_more(stream, heard) {}
         is_enough(heard)
     });
 }
 
-/// Reads what is there of a stream that does not block.
-pub(crate) fn hear_more(stream: &mut TcpStream, heard: &mut Vec<u8>) {
+/// Reads a piece of what is there of a stream that does not block. False: there is nothing.
+pub(crate) fn hear_more(stream: &mut TcpStream, heard: &mut Vec<u8>) -> bool {
     let mut bytes = [0; 4096];
     // Its end, or an error, is no more than nothing to be heard.
-    while let Ok(len @ 1..) = stream.read(&mut bytes) {
-        heard.extend_from_slice(&bytes[..len]);
-    }
+    let len = stream.read(&mut bytes).unwrap_or(0);
+    heard.extend_from_slice(&bytes[..len]);
+    len > 0
 }
 
 /// Waits until the other side has closed.
