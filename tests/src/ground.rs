@@ -35,8 +35,13 @@ pub trait Ground: Sized + 'static {
 pub enum Threads {}
 /// A context with two I/O threads.
 pub enum TwoThreads {}
-/// A caller-driven context.
+/// A caller-driven context that sleeps when it waits.
 pub enum Caller {}
+/// A caller-driven context that looks for a while before it sleeps.
+pub enum Spinning {}
+
+/// What [`Spinning`] looks for: some messages come sooner and some do not.
+const SPIN: Duration = Duration::from_micros(50);
 
 impl Ground for Threads {
     type Driver = zring::IoThreads;
@@ -102,6 +107,27 @@ impl Ground for Caller {
 
     fn pause(context: &LocalContext) {
         context.turn(Some(Duration::from_millis(1))).expect("a turn");
+    }
+}
+
+impl Ground for Spinning {
+    type Driver = zring::Caller;
+    type Context = LocalContext;
+    type Seed = ();
+    const IS_LOCAL: bool = true;
+
+    fn context() -> LocalContext {
+        LocalContext::new(Wait::SpinThenBlock(SPIN))
+    }
+
+    fn seed(_context: &LocalContext) {}
+
+    fn grow((): ()) -> LocalContext {
+        Self::context()
+    }
+
+    fn pause(context: &LocalContext) {
+        Caller::pause(context);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Whatever its size and its number of frames, a message arrives as it was sent, and in order.
 
 use tests::bytes::{assert_same, body, number, number_in};
-use tests::{Caller, Cell, Ground, Transport, cells, meet};
+use tests::{Caller, Cell, Ground, Spinning, Transport, cells, meet};
 use zring::pattern::{self, Receives, Sends};
 use zring::{Bytes, Error, Message, Socket};
 
@@ -351,6 +351,17 @@ macro_rules! for_each_duo {
                 frames_sent_one_by_one_arrive_together,
             );
 
+            mod spinning {
+                use super::*;
+
+                cells!(
+                    [Spinning] x [Tcp]:
+                    messages_arrive_as_sent,
+                    frames_sent_one_by_one_arrive_together,
+                    $($burst)?
+                );
+            }
+
             $(
                 fn $burst<G: Ground>(cell: &Cell<G>) {
                     super::$burst::<$duo, G>(cell);
@@ -470,8 +481,8 @@ cells!(
 );
 
 /// Caller-driven sockets of one context share a thread, so inproc takes turns.
-fn taking_turns_keeps_order(cell: &Cell<Caller>) {
-    let (mut from, mut to) = join::<PushPull, Caller>(cell, false);
+fn taking_turns_keeps_order<G: Ground>(cell: &Cell<G>) {
+    let (mut from, mut to) = join::<PushPull, G>(cell, false);
     let mut sent = 0;
     let mut received = 0;
     while received < MANY {
@@ -489,8 +500,9 @@ fn taking_turns_keeps_order(cell: &Cell<Caller>) {
 #[test]
 fn taking_turns_keeps_order_on_one_thread() {
     for transport in [Transport::Tcp, Transport::Ipc, Transport::Inproc] {
-        taking_turns_keeps_order(&Cell::new(transport));
+        taking_turns_keeps_order(&Cell::<Caller>::new(transport));
     }
+    taking_turns_keeps_order(&Cell::<Spinning>::new(Transport::Tcp));
 }
 
 mod on_two_threads {
@@ -498,6 +510,18 @@ mod on_two_threads {
 
     cells!(
         [Caller] x [Tcp, Ipc]:
+        push_to_pull_keeps_order,
+        dealer_to_router_keeps_order,
+        pair_to_pair_keeps_order,
+        xpub_to_sub_keeps_order,
+    );
+}
+
+mod spinning_on_two_threads {
+    use super::*;
+
+    cells!(
+        [Spinning] x [Tcp]:
         push_to_pull_keeps_order,
         dealer_to_router_keeps_order,
         pair_to_pair_keeps_order,

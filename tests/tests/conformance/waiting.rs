@@ -435,3 +435,25 @@ cells!(
     what_was_sent_waits_for_its_peer_though_the_socket_is_dropped,
 );
 cells!([Threads, Caller] x [Tcp]: when_linger_is_over_what_could_not_leave_is_dropped);
+
+mod spinning {
+    use super::*;
+
+    cells!(
+        [Spinning] x [Tcp]:
+        a_receive_timeout_ends_the_wait_and_not_before,
+        a_send_timeout_ends_the_wait_and_not_before,
+        the_longest_times_are_for_ever,
+        a_poller_tells_who_can_do_what,
+        a_poller_refuses_what_it_would_not_turn,
+        a_poller_takes_sockets_of_several_patterns,
+        a_poller_tells_when_there_is_room_again,
+        an_unfinished_message_goes_with_its_socket,
+        a_message_ends_the_wait,
+        a_message_ends_a_pollers_wait,
+        what_was_sent_arrives_though_the_socket_is_dropped,
+        what_was_published_arrives_though_the_socket_is_dropped,
+        what_was_sent_waits_for_its_peer_though_the_socket_is_dropped,
+        when_linger_is_over_what_could_not_leave_is_dropped,
+    );
+}
