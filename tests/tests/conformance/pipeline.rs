@@ -6,7 +6,7 @@ use std::time::Duration;
 use tests::bytes::{number, number_in};
 use tests::{Cell, Ground, cells};
 use zring::pattern::{Pull as PullPattern, Push as PushPattern};
-use zring::{Error, Pull, Push, Socket};
+use zring::{Bytes, Error, Pull, Push, Socket};
 
 const WORKERS: usize = 3;
 const ROUNDS: u64 = 50;
@@ -160,6 +160,19 @@ fn without_a_peer_nothing_is_sent<G: Ground>(cell: &Cell<G>) {
     assert_eq!(push.peers(), 0);
 }
 
+/// Within a context a body that its sender owned is the receiver's own.
+fn a_large_body_is_not_copied<G: Ground>(cell: &Cell<G>) {
+    let mut pull = Pull::new(&cell.context).unwrap();
+    let mut push = Push::new(&cell.context).unwrap();
+    push.connect(&pull.bind(&cell.endpoint()).unwrap()).unwrap();
+    let body = Bytes::from(vec![7; 64 * 1024]);
+    push.send(body.clone()).unwrap();
+    let found = pull.recv().unwrap();
+    assert_eq!(found, body);
+    assert_eq!(found.as_ptr(), body.as_ptr());
+    assert_eq!(found.into_bytes().as_ptr(), body.as_ptr());
+}
+
 cells!(
     [Threads, TwoThreads, Caller] x [Tcp, Ipc, Inproc]:
     messages_are_dealt_in_turn_to_those_who_came,
@@ -167,7 +180,7 @@ cells!(
     messages_are_taken_whole_from_many,
     without_a_peer_nothing_is_sent,
 );
-cells!([Threads, Caller] x [Inproc]: what_waits_is_taken_in_turn);
+cells!([Threads, Caller] x [Inproc]: a_large_body_is_not_copied, what_waits_is_taken_in_turn);
 cells!([Threads, TwoThreads] x [Tcp, Ipc, Inproc]: a_flood_does_not_starve_others);
 
 mod on_two_threads {
