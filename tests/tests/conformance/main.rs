@@ -11,6 +11,7 @@
 mod endpoints;
 mod exclusive;
 mod marks;
+mod options;
 mod pairs;
 mod partings;
 mod pipeline;
