@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tests::bytes::{body, number};
 use tests::{Caller, Cell, Ground, Threads, Transport, cells};
 use zring::{Pub, Sub, XPub};
@@ -10,6 +11,12 @@ use crate::raw::{dial, frame, handshake};
 use crate::{child_arguments, run_child, tell_done};
 
 const SUBSCRIBERS: usize = 500;
+/// Tests with so many that may run at once.
+const CROWDS: usize = 6;
+/// What one of them takes: both ends of each connection, and some for its context.
+const DESCRIPTORS: usize = 2 * SUBSCRIBERS + 20;
+/// What all other tests of this process take meanwhile, and the harness.
+const OTHER_DESCRIPTORS: usize = 500;
 /// Of one message, in bytes.
 const SIZE: usize = 4096;
 /// Messages that are published before a subscriber that reads has to read.
@@ -101,12 +108,23 @@ fn a_stalled_subscriber_costs_others_nothing_and_little_memory() {
     run_child("crowds::child_stalls", &["caller"]);
 }
 
+/// Raises this process's limit of open files as far as it may be.
+fn allow_crowds() {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let wanted = (threads.min(CROWDS) * DESCRIPTORS + OTHER_DESCRIPTORS) as u64;
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+    let is_enough = limit.maximum.is_none_or(|maximum| maximum >= wanted);
+    assert!(is_enough, "needs a hard limit of {wanted} open files (RLIMIT_NOFILE): {limit:?}");
+}
+
 /// A topic of one subscriber alone.
 fn topic(index: usize) -> String {
     format!("one {index:03}")
 }
 
 fn every_one_of_500_subscribers_hears<G: Ground>(cell: &Cell<G>) {
+    allow_crowds();
     let mut publisher = XPub::new(&cell.context).unwrap();
     let endpoint = publisher.bind(&cell.endpoint()).unwrap();
     let mut subs = Vec::new();
