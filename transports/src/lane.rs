@@ -122,6 +122,7 @@ impl Way {
             let goes_on = run.messages() == 0;
             let sent = bytes_of(&run).map_or(0, |bytes| send_now(&connection, bytes, goes_on));
             if bytes_of(&run).is_none_or(|bytes| sent < bytes.len()) {
+                self.counters.bytes.fetch_add(sent as u64, Ordering::Relaxed);
                 self.leftover = Some(Leftover { run, sent, is_within });
                 return Ahead::Left;
             }

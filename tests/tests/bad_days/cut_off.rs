@@ -18,8 +18,6 @@ use crate::raw::{accept, frame, handshake, hear, listen, long_header};
 const MESSAGES: usize = 500;
 /// What the kernel may have on each side, in bytes: much less than is queued.
 const BUFFER_SIZE: usize = 4096;
-/// More than it takes then, with all that it adds and rounds up.
-const TAKEN_MAX: usize = 64 * 1024;
 /// Of bodies that are small, copied, and lent to the kernel.
 const SIZES: [usize; 4] = [8, 300, 3000, 10_000];
 
@@ -113,7 +111,7 @@ fn what_was_not_begun_comes_next<G: Ground>(cell: &Cell<G>, counts: [usize; 2]) 
     let heard_whole = boundaries.partition_point(|at| *at <= heard.len()) - 1;
     assert!(index >= heard_whole, "what was heard comes again, from {index} of {heard_whole}");
     assert!(counters.sent as usize <= index, "more count as sent than do not come again");
-    let taken = if G::IS_LOCAL { counters.bytes as usize } else { heard.len() + TAKEN_MAX };
+    let taken = counters.bytes as usize;
     let not_begun = boundaries.partition_point(|at| *at < taken);
     assert!(index <= not_begun, "what was not begun is lost, from {not_begun} to {index}");
     assert!(not_begun < MESSAGES / 2, "hardly anything was queued");
