@@ -1,6 +1,7 @@
 //! Options: one that is out of its range, or that the pattern does not have, is refused exactly.
 
 use std::fs::{read_dir, read_to_string};
+use std::time::Duration;
 
 use rustix::thread::{CpuSet, sched_getaffinity};
 use tests::{Cell, Ground, Threads, Transport, cells};
@@ -65,8 +66,23 @@ fn only_publishers_may_be_told_not_to_drop<G: Ground>(cell: &Cell<G>) {
     }
 }
 
+/// What libzmq takes for none: here that is `None`.
+fn times_that_allow_nothing_are_refused<G: Ground>(cell: &Cell<G>) {
+    let zero = Some(Duration::ZERO);
+    let answer = Pull::builder().handshake_timeout(zero).build(&cell.context).err();
+    let reason = "no handshake takes no time; None is no limit";
+    assert_eq!(answer, refused("handshake_timeout", reason));
+    let answer = Pull::builder().reconnect_interval_max(zero).build(&cell.context).err();
+    let reason = "a pause cannot double up to nothing; None does not double it";
+    assert_eq!(answer, refused("reconnect_interval_max", reason));
+    for builder in [Pull::builder().reconnect_interval(zero), Pull::builder().linger(zero)] {
+        assert_eq!(builder.build(&cell.context).err(), None);
+    }
+}
+
 cells!(
     [Threads, Caller] x [Inproc]:
+    times_that_allow_nothing_are_refused,
     a_routing_id_is_255_bytes_of_a_pattern_that_tells_it,
     only_publishers_may_be_told_not_to_drop,
 );
