@@ -19,6 +19,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 use socket2::SockAddr;
 
@@ -102,6 +103,8 @@ pub struct Reactor {
     #[expect(clippy::vec_box, reason = "the boxes move to slots and back as they are")]
     spare: Vec<Box<SendMemory>>,
     waker: Waker,
+    /// Told by the kernel that a turn would bring something; once somebody waits elsewhere.
+    outside: Option<OwnedFd>,
 }
 
 impl Reactor {
@@ -121,6 +124,7 @@ impl Reactor {
             missed: Vec::with_capacity(OPERATIONS),
             spare: Vec::with_capacity(OPERATIONS),
             waker: Waker::new()?,
+            outside: None,
         };
         reactor.spare.resize_with(SENDS, Default::default);
         let eventfd = reactor.waker.clone();
@@ -197,6 +201,10 @@ impl Reactor {
         if self.ring.is_inherited() {
             return Err(Error::Forked);
         }
+        if let Some(outside) = &self.outside {
+            // Empty, if nothing has come since the last turn.
+            let _ = rustix::io::read(outside, &mut [0; 8]);
+        }
         self.group.lend_returned();
         let is_behind = self.catch_up(out);
         let entered = self.ring.enter(if is_behind { Wait::No } else { wait });
@@ -216,10 +224,33 @@ impl Reactor {
         self.ring.features()
     }
 
-    /// The ring, which is readable when a turn would bring something.
+    /// A descriptor that polls readable when a turn would bring something, and is emptied by the
+    /// turn. The ring's own descriptor does not wake who already sleeps on it: with
+    /// `DEFER_TASKRUN` it becomes readable, but only a posted completion tells so.
+    ///
+    /// # Errors
+    /// The first time, what the kernel says.
+    pub fn watch(&mut self) -> Result<BorrowedFd<'_>, Error> {
+        let outside = match self.outside.take() {
+            Some(outside) => outside,
+            None => {
+                // What has come already is told too.
+                let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+                let outside = eventfd(1, flags).map_err(Error::from_errno)?;
+                let registered = self.ring.submitter().register_eventfd(outside.as_raw_fd());
+                registered.map_err(|error| Error::from_io(&error))?;
+                outside
+            }
+        };
+        let outside: &OwnedFd = self.outside.insert(outside);
+        Ok(outside.as_fd())
+    }
+
+    /// Whether a turn has something to do although nothing has completed.
     #[must_use]
-    pub fn as_fd(&self) -> BorrowedFd<'_> {
-        self.ring.as_fd()
+    pub fn is_due(&self) -> bool {
+        self.ring.has_unsubmitted()
+            || !(self.missed.is_empty() && self.starved.is_empty() && self.sated.is_empty())
     }
 
     #[inline]

@@ -18,7 +18,6 @@ pub(crate) mod wait;
 
 use std::io;
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::ptr::NonNull;
 use std::time::Duration;
 
@@ -70,7 +69,6 @@ pub(crate) struct Ring {
     /// Entries that the kernel would not take yet; pushed before any other.
     backlog: Vec<squeue::Entry>,
     features: Features,
-    fd: RawFd,
     epoch: Epoch,
 }
 
@@ -99,7 +97,6 @@ impl Ring {
     pub(crate) fn open(config: &Config) -> Result<Self, Error> {
         let epoch = Epoch::current()?;
         let (ring, mut features) = features::open(config)?;
-        let fd = ring.as_raw_fd();
         let mut whole = NonNull::from(Box::leak(Box::new(ring)));
         // SAFETY: the box is freed by `Whole` only, which outlives the borrows made from this.
         let borrowed: &'static mut IoUring = unsafe { whole.as_mut() };
@@ -109,16 +106,11 @@ impl Ring {
         // A thread has 16 places for registered rings; without one the descriptor does.
         features.registered_ring = submitter.register_ring_fd().is_ok();
         let parts = Parts { submitter, sq, cq, status, _whole: Whole(whole) };
-        Ok(Self { parts: ManuallyDrop::new(parts), backlog: Vec::new(), features, fd, epoch })
+        Ok(Self { parts: ManuallyDrop::new(parts), backlog: Vec::new(), features, epoch })
     }
 
     pub(crate) fn features(&self) -> Features {
         self.features
-    }
-
-    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the descriptor is closed by the `Whole`, which lives as long as `self`.
-        unsafe { BorrowedFd::borrow_raw(self.fd) }
     }
 
     /// The registrations that the crate offers.

@@ -140,10 +140,13 @@ impl Worker {
         self.reactor.features()
     }
 
-    /// A descriptor that can be polled for something to do.
-    #[must_use]
-    pub fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.reactor.as_fd()
+    /// A descriptor that polls readable when there is something to do, apart from the
+    /// [deadline](Self::deadline).
+    ///
+    /// # Errors
+    /// The first time, what the kernel says.
+    pub fn watch(&mut self) -> Result<std::os::fd::BorrowedFd<'_>, Error> {
+        Ok(self.reactor.watch()?)
     }
 
     /// Bytes received in the last turn.
@@ -167,7 +170,8 @@ impl Worker {
     /// When the next turn is due although nothing has happened.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.timers.next_deadline()
+        let is_due = self.has_work() || self.reactor.is_due();
+        if is_due { Some(Instant::now()) } else { self.timers.next_deadline() }
     }
 
     /// Whether a [`Notice::Stop`] was read and no socket is left.

@@ -466,21 +466,28 @@ fn a_deadline_ends_a_turn_and_not_before() {
 }
 
 #[test]
-fn the_ring_is_readable_when_a_turn_would_bring_something() {
+fn who_waits_elsewhere_is_woken_when_a_turn_would_bring_something() {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let mut rig = Rig::small();
     let (mut near, far) = UnixStream::pair().unwrap();
     let receive = rig.reactor.receive(1, far.as_fd());
-    rig.turn(Wait::No);
-    let is_readable = |rig: &Rig| {
-        use rustix::event::{PollFd, PollFlags, poll};
-        let ring = rig.reactor.as_fd();
-        poll(&mut [PollFd::new(&ring, PollFlags::IN)], Some(&Default::default())).unwrap() == 1
+    let is_readable = |rig: &mut Rig, timeout: Option<&Timespec>| {
+        let watched = rig.reactor.watch().unwrap();
+        poll(&mut [PollFd::new(&watched, PollFlags::IN)], timeout).unwrap() == 1
     };
-    assert!(!is_readable(&rig));
-    near.write_all(b"x").unwrap();
-    assert!(is_readable(&rig));
+    let at_once = Some(&Timespec::default());
+    assert!(is_readable(&mut rig, at_once), "what came before it was asked for is not missed");
+    rig.turn(Wait::No);
+    assert!(!is_readable(&mut rig, at_once));
+    let writer = thread::spawn(move || {
+        near.write_all(b"x").unwrap();
+        near
+    });
+    assert!(is_readable(&mut rig, None));
     assert_eq!(rig.receive_exactly(receive, 1), b"x");
-    assert!(!is_readable(&rig));
+    let _near = writer.join().unwrap();
+    rig.turn(Wait::No);
+    assert!(!is_readable(&mut rig, at_once));
 }
 
 #[test]

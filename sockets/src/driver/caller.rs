@@ -99,16 +99,23 @@ impl LocalContext {
         self.driver.shared.flush()
     }
 
-    /// When the next call is due although nothing has happened, for a loop that waits elsewhere.
+    /// When the next call is due although nothing has happened, for a loop that waits elsewhere:
+    /// at once, if the last one has left something to be done.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.driver.shared.worker.borrow().as_ref().and_then(Worker::deadline)
     }
 
-    /// Calls `f` with the ring's descriptor, which polls readable when a call is due. `None` before
-    /// the first tcp or ipc endpoint.
-    pub fn with_fd<T>(&self, f: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
-        self.driver.shared.worker.borrow().as_ref().map(|worker| f(worker.as_fd()))
+    /// Calls `f` with a descriptor that polls readable when a call is due, besides the
+    /// [deadline](Self::deadline); each call that turns the context empties it. `None` before the
+    /// first tcp or ipc endpoint.
+    ///
+    /// # Errors
+    /// [`Error::Transport`] if the kernel has no descriptor left, the first time.
+    pub fn with_fd<T>(&self, f: impl FnOnce(BorrowedFd<'_>) -> T) -> Result<Option<T>, Error> {
+        let mut worker = self.driver.shared.worker.borrow_mut();
+        let Some(worker) = &mut *worker else { return Ok(None) };
+        Ok(Some(f(worker.watch()?)))
     }
 }
 

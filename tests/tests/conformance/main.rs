@@ -10,6 +10,7 @@
 
 mod endpoints;
 mod exclusive;
+mod foreign;
 mod marks;
 mod options;
 mod pairs;
