@@ -22,7 +22,7 @@ use crate::pipe::{Bell, Other, PipeId, Record, Side, encode, header_len};
 mod members;
 mod walk;
 
-pub(crate) use members::{FanOut, MemberKey};
+pub(crate) use members::{FanOut, MemberKey, TOPICS_SIZE_MAX};
 
 /// Messages that may be published and not yet walked. At this bound the publisher waits for the
 /// walk, never for a subscriber.

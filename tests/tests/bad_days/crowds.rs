@@ -5,9 +5,9 @@ use std::io::Write;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tests::bytes::{body, number};
 use tests::{Caller, Cell, Ground, Threads, Transport, cells};
-use zring::{Pub, Sub, XPub};
+use zring::{PeerMisbehaved, Pub, Sub, XPub};
 
-use crate::raw::{dial, frame, handshake};
+use crate::raw::{dial, frame, handshake, long_header};
 use crate::{child_arguments, run_child, tell_done};
 
 const SUBSCRIBERS: usize = 500;
@@ -185,3 +185,31 @@ fn a_peer_that_changes_its_mind_for_ever_waits<G: Ground>(cell: &Cell<G>) {
 }
 
 cells!([Threads, Caller] x [Tcp]: a_peer_that_changes_its_mind_for_ever_waits);
+
+/// Prefixes of each other, so that few bytes of memory hold long topics.
+fn a_subscriber_of_too_much_is_sent_away<G: Ground>(cell: &Cell<G>) {
+    let mut publisher = Pub::new(&cell.context).unwrap();
+    let endpoint = publisher.bind(&cell.endpoint()).unwrap();
+    let mut greedy = dial(&endpoint, &handshake("SUB"));
+    greedy.set_nonblocking(true).unwrap();
+    let topic = vec![b'a'; 1 << 20];
+    let mut topics = (1..1 << 9).map(|less| {
+        let topic = &topic[less..];
+        [&long_header(0, topic.len() as u64 + 1)[..], b"\x01", topic].concat()
+    });
+    let mut said = Vec::new();
+    cell.until(|| {
+        if said.is_empty() {
+            said = topics.next().expect("it is sent away before all is said");
+        }
+        let len = greedy.write(&said).unwrap_or(0);
+        said.drain(..len);
+        publisher.rejections().count == 1
+    });
+    let size_max = 256 << 20;
+    let error = PeerMisbehaved::TooManySubscriptions { size_max };
+    assert_eq!(publisher.rejections().last.unwrap().error, error.into());
+    cell.until(|| publisher.peers() == 0);
+}
+
+cells!([Threads] x [Tcp]: a_subscriber_of_too_much_is_sent_away);

@@ -27,6 +27,15 @@ const OWN_KEPT_MAX: usize = 1024;
 /// Parts that there is memory for from the start.
 const PARTS: usize = 8;
 
+/// What the topics of one subscriber may take: more than a million of the usual length. Most of all
+/// it bounds those that a few bytes each make long, by being prefixes of each other.
+pub(crate) const TOPICS_SIZE_MAX: u64 = 256 * 1024 * 1024;
+
+/// Bytes of a topic, and of what keeps it.
+fn topic_size(topic: &[u8]) -> u64 {
+    topic.len() as u64 + 64
+}
+
 /// Names a subscriber within its [`FanOut`].
 pub(crate) type MemberKey = u32;
 
@@ -73,6 +82,8 @@ pub(super) struct Member {
     consumption: Consumption,
     counters: Arc<Counters>,
     topics: usize,
+    /// What they take, as [`topic_size`] counts it.
+    topics_size: u64,
     /// Messages of the log that are for it, if their number is settled.
     pub(super) until: u64,
     /// Those were walked: it is given nothing more.
@@ -127,6 +138,7 @@ impl FanOut {
             consumption,
             counters,
             topics: 0,
+            topics_size: 0,
             until: u64::MAX,
             has_parted: false,
             is_full: false,
@@ -190,6 +202,11 @@ impl FanOut {
         }
     }
 
+    /// Whether a subscriber may hold one more topic.
+    pub(crate) fn may_subscribe(&self, key: MemberKey, topic: &[u8]) -> bool {
+        self.members[key as usize].topics_size + topic_size(topic) <= TOPICS_SIZE_MAX
+    }
+
     /// Whether that changed anything: a peer holds a topic once, however often it says so
     /// (libzmq's `mtrie`).
     pub(crate) fn subscribe(&mut self, key: MemberKey, topic: &[u8]) -> bool {
@@ -200,6 +217,7 @@ impl FanOut {
         let is_new = self.subscriptions.insert(topic, key) != Insertion::Again;
         if is_new {
             member.topics += 1;
+            member.topics_size += topic_size(topic);
             self.feed.shared.add_interest(1);
         } else {
             self.subscriptions.remove(topic, key);
@@ -212,7 +230,9 @@ impl FanOut {
         let removal = self.subscriptions.remove(topic, key);
         let was_held = matches!(removal, Removal::LastOfTopic | Removal::LastOfKey);
         if was_held {
-            self.members[key as usize].topics -= 1;
+            let member = &mut self.members[key as usize];
+            member.topics -= 1;
+            member.topics_size -= topic_size(topic);
             self.feed.shared.remove_interest(1);
         }
         was_held

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use zring_engine::block::Slice;
 use zring_engine::{Errno, deadline_after};
-use zring_zmtp::{Error, Handshake, Local, SocketType, command};
+use zring_zmtp::{Error, Handshake, Local, PeerMisbehaved, SocketType, command};
 
 use super::{Reached, Timer, Worker};
 use crate::endpoint::peer_address;
+use crate::fan_out::TOPICS_SIZE_MAX;
 use crate::notice::{Attachment, Event};
 use crate::peer::{After, Origin, Stage};
 use crate::pipe::{Control, Counters};
@@ -199,6 +200,9 @@ impl Worker {
             self.handle_incoming(key, item);
         }
         self.incoming = incoming;
+        if self.peers[key].is_ending() {
+            return;
+        }
         match result {
             Ok(Room::Left) if self.has_room_for_reports(key) => self.go_on_receiving(key),
             Ok(_) => self.stop_receiving(key),
@@ -253,7 +257,8 @@ impl Worker {
             Incoming::Subscribe(topic) => self.subscribe(key, Control::Subscribe(topic)),
             Incoming::Cancel(topic) => self.subscribe(key, Control::Cancel(topic)),
             Incoming::Frame(frame, has_more) => {
-                let wire = self.peers[key].wire.as_mut().expect("traffic has a pipe");
+                // None: it was sent away for what came before.
+                let Some(wire) = &mut self.peers[key].wire else { return };
                 append(&mut wire.writer, &frame);
                 if !has_more {
                     wire.publish(1);
@@ -267,6 +272,12 @@ impl Worker {
         let peer = &mut self.peers[key];
         let Some(port) = self.ports.get_mut(&peer.port) else { return };
         let (Some(member), Some(fan_out)) = (peer.member, &mut port.fan_out) else { return };
+        if let Control::Subscribe(topic) = &control
+            && !fan_out.may_subscribe(member, topic)
+        {
+            let size_max = TOPICS_SIZE_MAX;
+            return self.reject(key, PeerMisbehaved::TooManySubscriptions { size_max }.into());
+        }
         let has_changed = match &control {
             Control::Subscribe(topic) => fan_out.subscribe(member, topic),
             Control::Cancel(topic) => fan_out.cancel(member, topic),

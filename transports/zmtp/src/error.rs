@@ -92,6 +92,12 @@ pub enum PeerMisbehaved {
     /// An answer to a REQ does not begin with an empty frame (28/REQREP).
     #[error("answer without an empty delimiter")]
     DelimiterMissing,
+    /// The topics that a subscriber holds are more, or longer, than a publisher keeps.
+    #[error("subscriptions of more than {size_max} bytes")]
+    TooManySubscriptions {
+        /// The limit for one peer, in bytes; each topic counts 64 more than it has.
+        size_max: u64,
+    },
     /// The Identity is longer than [`ROUTING_ID_SIZE_MAX`](crate::ROUTING_ID_SIZE_MAX).
     #[error("identity of {size} bytes")]
     IdentityTooLong {
