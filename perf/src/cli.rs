@@ -2,7 +2,15 @@
 //!
 //! Deliberately absent: settings per side. What is set is set for all.
 
-use clap::{Args, Parser, Subcommand};
+#[cfg(test)]
+mod tests;
+mod uses;
+
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::job::{Pattern, Transport, Who, Work};
 
@@ -12,6 +20,29 @@ use crate::job::{Pattern, Transport, Who, Work};
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// Reads a command line, the program's name first.
+    ///
+    /// # Errors
+    ///
+    /// What clap refuses, and flags that the command has no use for.
+    pub(crate) fn read(
+        words: impl IntoIterator<Item: Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
+        let mut program = Self::command();
+        let matches = program.try_get_matches_from_mut(words)?;
+        let cli = Self::from_arg_matches(&matches)?;
+        let Some((name, given)) = matches.subcommand() else { return Ok(cli) };
+        let is_given = |field: &str| given.value_source(field) == Some(ValueSource::CommandLine);
+        match (uses::refusal(&cli.command, is_given), program.find_subcommand_mut(name)) {
+            (Some(refusal), Some(command)) => {
+                Err(command.error(ErrorKind::ArgumentConflict, refusal))
+            }
+            _ => Ok(cli),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -42,6 +73,22 @@ impl Command {
             Self::Targets(_) | Self::Worker => None,
         }
     }
+
+    /// What a measurement does, and with which pattern.
+    pub(crate) fn work(&self) -> Option<(Work, Pattern)> {
+        Some(match self {
+            Self::Throughput(options) => {
+                (Work::Throughput, options.pattern.unwrap_or(Pattern::PushPull))
+            }
+            Self::Latency(options) => match options.pattern.unwrap_or(Pattern::ReqRep) {
+                Pattern::ReqRep => (Work::RoundTrip, Pattern::ReqRep),
+                pattern => (Work::Latency, pattern),
+            },
+            Self::Fanout(_) => (Work::FanOutThroughput, Pattern::PubSub),
+            Self::Feed(_) => (Work::FeedThroughput, Pattern::PubSub),
+            Self::Targets(_) | Self::Worker => return None,
+        })
+    }
 }
 
 #[derive(Args, Clone, Debug)]
@@ -62,27 +109,28 @@ pub(crate) struct Options {
     /// Way that the bytes travel
     #[arg(long, value_enum, default_value = "tcp")]
     pub(crate) transport: Transport,
-    /// Bytes per message; several, separated by commas, are measured one after another
+    /// Bytes per message; several, separated by commas, are measured one after another; not for
+    /// feed, whose ticks have their own size
     #[arg(long, value_delimiter = ',', default_value = "64")]
     pub(crate) size: Vec<usize>,
-    /// Subscribers; several numbers, separated by commas, are measured one after another
-    /// [default: 64 for fanout, 8 for feed, 1 otherwise]
+    /// fanout, feed: subscribers; several numbers, separated by commas, are measured one after
+    /// another [default: 64 for fanout, 8 for feed]
     #[arg(long, value_delimiter = ',')]
     pub(crate) subscribers: Vec<usize>,
     /// Pattern of throughput [default: push-pull] and latency [default: req-rep]
     #[arg(long, value_enum)]
     pub(crate) pattern: Option<Pattern>,
-    /// Topics, sent in turn; 0: one that all subscribers take
+    /// fanout: topics, sent in turn; 0: one that all subscribers take
     #[arg(long, default_value_t = 0)]
     pub(crate) topics: usize,
-    /// Topics that each subscriber subscribes to
+    /// fanout: topics that each subscriber subscribes to
     #[arg(long, default_value_t = 1)]
     pub(crate) topics_per_subscriber: usize,
-    /// Whom to measure beside zring
+    /// Whom to measure beside zring; who cannot do the work is left out, with a message
     #[arg(long, value_enum, value_delimiter = ',', default_value = "libzmq,raw")]
     pub(crate) against: Vec<Who>,
-    /// Whom to measure, exactly; overrides --against
-    #[arg(long, value_enum, value_delimiter = ',')]
+    /// Whom to measure, exactly
+    #[arg(long, value_enum, value_delimiter = ',', conflicts_with = "against")]
     pub(crate) only: Vec<Who>,
     /// Runs per side, taking turns
     #[arg(long, default_value_t = 5)]
@@ -93,7 +141,7 @@ pub(crate) struct Options {
     /// Length of the part before it
     #[arg(long, default_value_t = 0.2)]
     pub(crate) warm_up: f64,
-    /// End a run's measured part after so many messages
+    /// End a run's measured part after so many messages; not if it is paced
     #[arg(long)]
     pub(crate) messages: Option<u64>,
     /// High-water mark of both ends, in messages; 0: none
@@ -103,20 +151,21 @@ pub(crate) struct Options {
     /// fanout; round trips follow each other without]
     #[arg(long)]
     pub(crate) rate: Option<u64>,
-    /// Paced publishers wait at the mark instead of dropping; throughput always does so
+    /// fanout, feed: paced publishers wait at the mark instead of dropping; others always do
     #[arg(long)]
     pub(crate) no_drop: bool,
-    /// Subscribers more, which connect and never read; unless --stalled-elsewhere they take part
-    /// in the paced runs only, since nothing is lossless with them
+    /// fanout: subscribers more, which connect and never read; unless --stalled-elsewhere they take
+    /// part in the paced runs only, since nothing is lossless with them
     #[arg(long, default_value_t = 0)]
     pub(crate) stalled: usize,
-    /// The stalled ones want another topic, which is filled before measuring
+    /// fanout: the stalled ones want another topic, which is filled before measuring; with
+    /// --topics and --no-drop
     #[arg(long)]
     pub(crate) stalled_elsewhere: bool,
-    /// Seconds of silence before each round trip (five trips a run, unless --messages)
+    /// latency: seconds of silence before each round trip (five trips a run, unless --messages)
     #[arg(long, num_args = 0..=1, default_missing_value = "1.0", default_value_t = 0.0)]
     pub(crate) idle: f64,
-    /// Messages per burst in which the time of `send` is taken
+    /// fanout: messages per burst in which the time of `send` is taken
     #[arg(long, default_value_t = 500)]
     pub(crate) burst: usize,
     /// Processors of the sending and the receiving process, as in 0,1; or none
@@ -142,18 +191,43 @@ pub(crate) struct Options {
 impl Options {
     /// The sides to be measured, in order: with `--only` exactly those, otherwise those that
     /// can do the work.
-    pub(crate) fn sides(&self, work: Work) -> Vec<Who> {
+    pub(crate) fn sides(&self, work: Work, pattern: Pattern) -> Vec<Who> {
         if !self.only.is_empty() {
             return self.only.clone();
         }
-        let is_inproc = self.transport == Transport::Inproc;
-        let can = |who: &Who| match (who.is_bare(), work) {
-            (false, _) => !(is_inproc && who.is_caller_driven()),
-            (true, Work::FeedThroughput) => false,
-            (true, Work::FanOutThroughput) if *who == Who::TokioUring => false,
-            (true, _) => !is_inproc && self.topics == 0,
-        };
-        let zring = [Who::ZringIo, Who::ZringCaller];
-        zring.iter().chain(&self.against).copied().filter(can).collect()
+        let can = |who: &Who| self.obstacle(*who, work, pattern).is_none();
+        self.candidates().filter(can).collect()
+    }
+
+    /// The sides that are not, and why.
+    pub(crate) fn left_out(&self, work: Work, pattern: Pattern) -> Vec<(Who, &'static str)> {
+        if !self.only.is_empty() {
+            return Vec::new();
+        }
+        let obstacle = |who| Some((who, self.obstacle(who, work, pattern)?));
+        self.candidates().filter_map(obstacle).collect()
+    }
+
+    fn candidates(&self) -> impl Iterator<Item = Who> {
+        [Who::ZringIo, Who::ZringCaller].into_iter().chain(self.against.iter().copied())
+    }
+
+    /// Why a side cannot do the work, if it cannot.
+    fn obstacle(&self, who: Who, work: Work, pattern: Pattern) -> Option<&'static str> {
+        match (who.is_bare(), self.transport) {
+            (false, Transport::Inproc) if who.is_caller_driven() => {
+                Some("its sockets stay on one thread, so that inproc has nobody at its other end")
+            }
+            (false, _) => None,
+            (true, Transport::Inproc) => Some("bare sockets have no inproc"),
+            (true, _) if work == Work::FeedThroughput || self.topics > 0 => {
+                Some("bare sockets have no topics")
+            }
+            (true, _) if self.stalled > 0 => Some("bare sockets have no marks to drop at"),
+            (true, _) if who == Who::TokioUring && pattern == Pattern::PubSub => {
+                Some("tokio-uring is measured with streams and ping-pong")
+            }
+            (true, _) => None,
+        }
     }
 }

@@ -36,6 +36,11 @@ const FAN_OUT_RATE: u64 = 1_000;
 /// Measures what the command says and prints it.
 pub(crate) fn run(command: &Command) -> Result<ExitCode> {
     let Some(options) = command.options() else { return Ok(ExitCode::FAILURE) };
+    if let Some((work, pattern)) = command.work() {
+        for (who, why) in options.left_out(work, pattern) {
+            eprintln!("perf: {} is left out: {why}", who.name());
+        }
+    }
     let rows = measure(command, options.runs)?;
     report::print(options, &rows)?;
     let has_failed = rows.iter().any(|row| row.failure.is_some());
@@ -44,19 +49,10 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode> {
 
 /// Measures what the command says, with so many runs per side.
 pub(crate) fn measure(command: &Command, runs: usize) -> Result<Vec<Row>> {
-    let Some(options) = command.options() else { return Ok(Vec::new()) };
-    let options = Options { runs, ..options.clone() };
-    let pattern = |default| options.pattern.unwrap_or(default);
-    let (work, pattern) = match command {
-        Command::Throughput(_) => (Work::Throughput, pattern(Pattern::PushPull)),
-        Command::Latency(_) => match pattern(Pattern::ReqRep) {
-            Pattern::ReqRep => (Work::RoundTrip, Pattern::ReqRep),
-            pattern => (Work::Latency, pattern),
-        },
-        Command::Fanout(_) => (Work::FanOutThroughput, Pattern::PubSub),
-        _ => (Work::FeedThroughput, Pattern::PubSub),
+    let (Some(options), Some((work, pattern))) = (command.options(), command.work()) else {
+        return Ok(Vec::new());
     };
-    measure_sizes(&options, work, pattern)
+    measure_sizes(&Options { runs, ..options.clone() }, work, pattern)
 }
 
 /// One comparison after another: every size with every number of subscribers.
@@ -67,17 +63,14 @@ fn measure_sizes(options: &Options, work: Work, pattern: Pattern) -> Result<Vec<
         ([], _) => vec![1],
         (given, _) => given.to_vec(),
     };
-    let mut rows = Vec::new();
+    let mut comparisons = Vec::new();
     for &size in &options.size {
         for &subscribers in &subscribers {
             let load = load(options, work, pattern, (size, subscribers))?;
-            rows.extend(Comparison::new(options, load)?.measure());
-        }
-        if work == Work::FeedThroughput {
-            break;
+            comparisons.push(Comparison::new(options, load)?);
         }
     }
-    Ok(rows)
+    Ok(comparisons.iter().flat_map(Comparison::measure).collect())
 }
 
 fn load(
@@ -93,7 +86,8 @@ fn load(
     if subscribers == 0 || options.runs == 0 || options.seconds <= 0.0 || options.burst == 0 {
         return Err(Error::Usage("nothing to measure: a number is zero".into()));
     }
-    if options.hwm > 0 && options.burst >= options.hwm {
+    let has_bursts = work == Work::FanOutThroughput;
+    if has_bursts && options.hwm > 0 && options.burst >= options.hwm {
         return Err(Error::Usage("--burst must stay below --hwm".into()));
     }
     let is_feed = work == Work::FeedThroughput;
@@ -115,9 +109,9 @@ fn load(
         idle_seconds: options.idle,
         subscribers,
         topics: options.topics,
-        topics_per_subscriber: options.topics_per_subscriber.min(options.topics),
+        topics_per_subscriber: options.topics_per_subscriber,
         stalled: options.stalled,
-        stalled_elsewhere: options.stalled_elsewhere && options.stalled > 0,
+        stalled_elsewhere: options.stalled_elsewhere,
         high_water_mark: options.hwm,
         burst: options.burst,
         feed: is_feed.then(|| FeedLoad {
@@ -148,9 +142,10 @@ impl<'a> Comparison<'a> {
 
     /// All runs of all sides; a row per side, failed ones too.
     fn measure(&self) -> Vec<Row> {
-        let sides = self.options.sides(self.load.work);
+        let sides = self.options.sides(self.load.work, self.load.pattern);
         let mut rows: Vec<_> =
             sides.iter().map(|&who| Row::new(who, &self.load, self.options.transport)).collect();
+        self.bar.reset_elapsed();
         self.bar
             .set_length(self.phase_ms() * self.phases() * (self.options.runs * sides.len()) as u64);
         let mut run_index = 0;

@@ -31,12 +31,10 @@ mod worker;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let done = match Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit()).command {
         Command::Worker => return worker::main(),
         Command::Targets(options) => targets::run(&options),
         command => coordinator::run(&command),

@@ -10,8 +10,6 @@ mod rows;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use self::rows::{Check, Figure, Reach};
 use crate::cli::{Cli, TargetOptions};
 use crate::coordinator;
@@ -29,6 +27,10 @@ const HEADING: &str = "## The run\n\n";
 /// [`HEADING`], or prints it.
 pub(crate) fn run(options: &TargetOptions) -> Result<ExitCode> {
     let mut checks = rows::all();
+    let is_there = |row: &&u8| checks.iter().any(|check| check.row == **row);
+    if let Some(row) = options.rows.iter().find(|row| !is_there(row)) {
+        return Err(Error::Usage(format!("--rows {row}: no such row is measured here")));
+    }
     checks.retain(|check| options.rows.is_empty() || options.rows.contains(&check.row));
     checks.sort_by_key(|check| check.row);
     let mut measured = Measured::new();
@@ -59,7 +61,7 @@ pub(crate) fn run(options: &TargetOptions) -> Result<ExitCode> {
 
 fn measure(command: &str, runs: usize) -> Result<Vec<Row>> {
     let words = ["perf"].into_iter().chain(command.split_whitespace());
-    let parsed = Cli::try_parse_from(words).map_err(|error| Error::Usage(error.to_string()))?;
+    let parsed = Cli::read(words).map_err(|error| Error::Usage(error.to_string()))?;
     coordinator::measure(&parsed.command, runs)
 }
 

@@ -308,8 +308,6 @@ fn absolute(
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-
     use super::*;
     use crate::cli::Cli;
 
@@ -318,7 +316,7 @@ mod tests {
         for check in all() {
             for figure in [Some(&check.figure), check.against.as_ref()].into_iter().flatten() {
                 let words = ["perf"].into_iter().chain(figure.command.split_whitespace());
-                let command = Cli::try_parse_from(words).unwrap().command;
+                let command = Cli::read(words).unwrap().command;
                 let only = &command.options().unwrap().only;
                 assert!(only.contains(&figure.who), "{}", figure.command);
             }

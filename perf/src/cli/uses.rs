@@ -1,0 +1,128 @@
+//! What each kind of work has a use for.
+//!
+//! A flag that is ignored gives numbers for something else than was asked for. So one that was
+//! typed and has no use is refused, and so are values that no run can be made of.
+//!
+//! Deliberately absent: defaults, which nobody typed, and what a side cannot do
+//! ([`Options::obstacle`]).
+
+use super::{Command, Options};
+use crate::job::{Pattern, Work};
+use Work::{FanOutThroughput, FeedThroughput, Latency, RoundTrip, Throughput};
+
+/// A flag that some works have no use for.
+struct Use {
+    /// The field of [`Options`].
+    field: &'static str,
+    works: &'static [Work],
+    /// What holds for the other works.
+    otherwise: &'static str,
+}
+
+const USES: [Use; 14] = [
+    Use {
+        field: "size",
+        works: &[Throughput, Latency, RoundTrip, FanOutThroughput],
+        otherwise: "a tick has its own size",
+    },
+    Use {
+        field: "subscribers",
+        works: &[FanOutThroughput, FeedThroughput],
+        otherwise: "there is one receiver; many are measured by fanout and feed",
+    },
+    Use { field: "pattern", works: &[Throughput, Latency, RoundTrip], otherwise: "it is pub-sub" },
+    Use { field: "topics", works: &[FanOutThroughput], otherwise: TOPICS },
+    Use { field: "topics_per_subscriber", works: &[FanOutThroughput], otherwise: TOPICS },
+    Use {
+        field: "messages",
+        works: &[Throughput, RoundTrip, FanOutThroughput, FeedThroughput],
+        otherwise: PACED,
+    },
+    Use {
+        field: "rate",
+        works: &[Latency, RoundTrip, FanOutThroughput, FeedThroughput],
+        otherwise: "it is not paced",
+    },
+    Use {
+        field: "no_drop",
+        works: &[FanOutThroughput, FeedThroughput],
+        otherwise: "it never drops",
+    },
+    Use { field: "stalled", works: &[FanOutThroughput], otherwise: STALLED },
+    Use { field: "stalled_elsewhere", works: &[FanOutThroughput], otherwise: STALLED },
+    Use { field: "idle", works: &[RoundTrip], otherwise: "silence comes before round trips" },
+    Use {
+        field: "burst",
+        works: &[FanOutThroughput],
+        otherwise: "the time of `send` is measured by fanout",
+    },
+    Use { field: "ticks", works: &[FeedThroughput], otherwise: TICKS },
+    Use { field: "symbols_per_subscriber", works: &[FeedThroughput], otherwise: TICKS },
+];
+
+const TOPICS: &str = "topics are measured by fanout, and those of feed are its symbols";
+const PACED: &str = "a paced run ends after --seconds";
+const STALLED: &str = "stalled subscribers are measured by fanout";
+const TICKS: &str = "ticks are measured by feed";
+
+/// Of round trips: a flag, one that has no use beside it, and why.
+const PAIRS: [(&str, &str, &str); 3] = [
+    ("rate", "messages", PACED),
+    ("rate", "idle", "a trip at a rate begins when it is due"),
+    ("idle", "seconds", "the run ends after --messages"),
+];
+
+/// Why the command line cannot be run as it was typed, if so. `is_given` answers whether a field of
+/// [`Options`] was typed.
+pub(super) fn refusal(command: &Command, is_given: impl Fn(&str) -> bool) -> Option<String> {
+    let (options, (work, pattern)) = (command.options()?, command.work()?);
+    let is_one = options.subscribers.iter().all(|&count| count == 1);
+    let has_no_use = |of: &&Use| {
+        let is_true_anyway = of.field == "subscribers" && is_one;
+        is_given(of.field) && !of.works.contains(&work) && !is_true_anyway
+    };
+    if let Some(Use { field, otherwise, .. }) = USES.iter().find(has_no_use) {
+        return Some(format!("{} has no use for {}: {otherwise}", name(work), flag(field)));
+    }
+    let pair = PAIRS.iter().find(|(first, second, _)| is_given(first) && is_given(second));
+    match (work, pair) {
+        (Throughput, _) if pattern == Pattern::ReqRep => {
+            Some("req-rep is measured by latency".to_owned())
+        }
+        (RoundTrip, Some((first, second, why))) => {
+            Some(format!("{} has no use beside {}: {why}", flag(second), flag(first)))
+        }
+        (FanOutThroughput, _) => fan_out_refusal(options, is_given).map(str::to_owned),
+        _ => None,
+    }
+}
+
+fn fan_out_refusal(options: &Options, is_given: impl Fn(&str) -> bool) -> Option<&'static str> {
+    let Options { stalled, stalled_elsewhere, no_drop, topics, .. } = *options;
+    if is_given("topics_per_subscriber") && !(1..=topics).contains(&options.topics_per_subscriber) {
+        return Some("--topics-per-subscriber must be at least 1 and at most --topics");
+    }
+    match (stalled > 0, stalled_elsewhere, no_drop) {
+        (is_stalled, true, _) if !(is_stalled && no_drop && topics > 0) => {
+            Some("--stalled-elsewhere needs --stalled, --topics and --no-drop")
+        }
+        (true, false, true) => Some("--stalled with --no-drop needs --stalled-elsewhere"),
+        _ => None,
+    }
+}
+
+/// What the work is called in a refusal.
+fn name(work: Work) -> &'static str {
+    match work {
+        Throughput => "throughput",
+        Latency => "latency one way",
+        RoundTrip => "latency of round trips",
+        FanOutThroughput | Work::FanOutPaced => "fanout",
+        FeedThroughput | Work::FeedPaced => "feed",
+    }
+}
+
+/// How a field of [`Options`] is typed.
+fn flag(field: &str) -> String {
+    format!("--{}", field.replace('_', "-"))
+}
