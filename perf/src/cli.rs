@@ -168,9 +168,10 @@ pub(crate) struct Options {
     /// fanout: messages per burst in which the time of `send` is taken
     #[arg(long, default_value_t = 500)]
     pub(crate) burst: usize,
-    /// Processors of the sending and the receiving process, as in 0,1; or none
-    #[arg(long, default_value = "0,1")]
-    pub(crate) cores: String,
+    /// Processors of the sending and the receiving end, as in 0,1; or none [default: the first two
+    /// that this process may run on; none if there is one]
+    #[arg(long)]
+    pub(crate) cores: Option<String>,
     /// Seconds after which a run that has not ended is given up
     #[arg(long, default_value_t = 60)]
     pub(crate) patience: u64,

@@ -16,6 +16,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use self::cast::{Cast, Wildcard, cast};
 use self::outcomes::Outcomes;
 use crate::cli::{Command, Options};
+use crate::cores::Cores;
 use crate::crew::Crew;
 use crate::error::{Error, Result};
 use crate::job::{
@@ -125,7 +126,7 @@ fn load(
 struct Comparison<'a> {
     options: &'a Options,
     load: Load,
-    cores: [Option<usize>; 2],
+    cores: Cores,
     /// Deliveries that each paced sequence should give, in turn.
     wanted: Vec<u32>,
     bar: ProgressBar,
@@ -137,7 +138,13 @@ impl<'a> Comparison<'a> {
             Some(feed) => subscribers_by_tick(feed, load.subscribers)?,
             None => subscribers_by_topic(&load),
         };
-        Ok(Self { options, load, cores: cores(&options.cores)?, wanted, bar: bar(options) })
+        Ok(Self {
+            options,
+            load,
+            cores: Cores::choose(options.cores.as_deref())?,
+            wanted,
+            bar: bar(options),
+        })
     }
 
     /// All runs of all sides; a row per side, failed ones too.
@@ -236,7 +243,7 @@ impl<'a> Comparison<'a> {
             peers: cast.peers,
         };
         let sender = if self.options.transport == Transport::Inproc {
-            start_inproc(&mut crew, &setup, &load, &cast)?
+            self.start_inproc(&mut crew, &setup, &load, &cast)?
         } else {
             self.start_processes(&mut crew, &setup, &load, (&cast, &wildcard))?
         };
@@ -284,7 +291,7 @@ impl<'a> Comparison<'a> {
         let job = |role: &Role, place| Job {
             setup: setup.clone(),
             load: load.clone(),
-            parts: vec![Part { role: role.clone(), core: self.core_of(role), place }],
+            parts: vec![Part { role: role.clone(), core: self.cores.of(role), place }],
         };
         let place = Place::Bind(wildcard.endpoint.clone());
         let binder = crew.start(&job(&cast.binder, place))?;
@@ -303,30 +310,25 @@ impl<'a> Comparison<'a> {
         Ok((sender, 0))
     }
 
-    fn core_of(&self, role: &Role) -> Option<usize> {
-        self.cores[usize::from(!matches!(role, Role::Sender))]
+    /// Both ends as threads of one process; answers the sender.
+    fn start_inproc(
+        &self,
+        crew: &mut Crew<'_>,
+        setup: &Setup,
+        load: &Load,
+        cast: &Cast,
+    ) -> Result<(usize, usize)> {
+        let endpoint = Wildcard::new(Transport::Inproc).endpoint.clone();
+        let part =
+            |role: &Role, place| Part { role: role.clone(), core: self.cores.of(role), place };
+        let mut parts = vec![part(&cast.binder, Place::Bind(endpoint.clone()))];
+        let connect = |role| part(role, Place::Connect(endpoint.clone()));
+        parts.extend(cast.connecters.iter().map(connect));
+        let sender = parts.iter().position(|part| matches!(part.role, Role::Sender));
+        let job = Job { setup: setup.clone(), load: load.clone(), parts };
+        let worker = crew.start(&job)?;
+        Ok((worker, sender.expect("every cast has a sender")))
     }
-}
-
-/// Both ends as threads of one process; answers the sender.
-fn start_inproc(
-    crew: &mut Crew<'_>,
-    setup: &Setup,
-    load: &Load,
-    cast: &Cast,
-) -> Result<(usize, usize)> {
-    let endpoint = Wildcard::new(Transport::Inproc).endpoint.clone();
-    let part = |role: &Role, place| Part {
-        role: role.clone(),
-        core: Some(usize::from(!matches!(role, Role::Sender))),
-        place,
-    };
-    let mut parts = vec![part(&cast.binder, Place::Bind(endpoint.clone()))];
-    parts.extend(cast.connecters.iter().map(|role| part(role, Place::Connect(endpoint.clone()))));
-    let sender = parts.iter().position(|part| matches!(part.role, Role::Sender));
-    let job = Job { setup: setup.clone(), load: load.clone(), parts };
-    let worker = crew.start(&job)?;
-    Ok((worker, sender.expect("every cast has a sender")))
 }
 
 fn done(event: Event) -> Option<Outcome> {
@@ -346,17 +348,6 @@ fn subscribers_by_tick(feed: &FeedLoad, subscribers: usize) -> Result<Vec<u32>> 
         }
     }
     Ok(ticks.ticks.iter().map(|tick| by_symbol[tick.symbol]).collect())
-}
-
-fn cores(text: &str) -> Result<[Option<usize>; 2]> {
-    if text == "none" {
-        return Ok([None, None]);
-    }
-    let parse = || {
-        let (sender, receiver) = text.split_once(',')?;
-        Some([Some(sender.trim().parse().ok()?), Some(receiver.trim().parse().ok()?)])
-    };
-    parse().ok_or_else(|| Error::Usage(format!("--cores wants two numbers or none, not {text}")))
 }
 
 fn bar(options: &Options) -> ProgressBar {

@@ -1,21 +1,24 @@
-//! What a number was measured on: the command, the kernel, the processors.
+//! What a number was measured on: the command, the kernel, the processors, who was kept on which.
 //!
 //! Deliberately absent: the host's name.
 
 use std::fmt::Write as _;
 
+use crate::cores::Cores;
+
 /// The lines printed with every table.
-pub(crate) fn heading(features: &[(String, String)]) -> String {
+pub(crate) fn heading(cores: &Cores, features: &[(String, String)]) -> String {
     let mut text = format!("command  {}\n", command());
     let system = rustix::system::uname();
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let count = std::thread::available_parallelism().map_or(0, usize::from);
     let _ = writeln!(
         text,
-        "machine  {} {} {}, {cores} cores",
+        "machine  {} {} {}, {count} cores",
         system.sysname().to_string_lossy(),
         system.release().to_string_lossy(),
         system.machine().to_string_lossy(),
     );
+    let _ = writeln!(text, "pinned   {cores}");
     for (who, line) in features {
         let _ = writeln!(text, "{who:<8} {line}");
     }

@@ -15,6 +15,7 @@ mod allocations;
 mod cli;
 mod clock;
 mod coordinator;
+mod cores;
 mod crew;
 mod error;
 mod job;

@@ -6,6 +6,7 @@ use comfy_table::{Cell, CellAlignment, Table};
 use serde_json::{Value, json};
 
 use crate::cli::Options;
+use crate::cores::Cores;
 use crate::error::{Doing as _, Result};
 use crate::job::{Load, Pattern, Transport, Who, Work};
 use crate::machine;
@@ -182,7 +183,8 @@ pub(crate) fn print(options: &Options, rows: &[Row]) -> Result<()> {
             println!("{}", row.json());
         }
     } else {
-        println!("{}", machine::heading(&features(rows)));
+        let cores = Cores::choose(options.cores.as_deref())?;
+        println!("{}", machine::heading(&cores, &features(rows)));
         println!("{}", table(rows));
     }
     for row in rows {

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use self::rows::{Check, Figure, Reach};
 use crate::cli::{Cli, TargetOptions};
 use crate::coordinator;
+use crate::cores::Cores;
 use crate::error::{Doing as _, Error, Result};
 use crate::machine;
 use crate::report::{self, Row, short};
@@ -47,7 +48,7 @@ pub(crate) fn run(options: &TargetOptions) -> Result<ExitCode> {
             measured.push((command, rows));
         }
     }
-    let text = markdown(&checks, &measured);
+    let text = markdown(&checks, &measured, &Cores::choose(None)?);
     match &options.markdown {
         Some(path) => {
             let known = std::fs::read_to_string(path).unwrap_or_default();
@@ -65,9 +66,9 @@ fn measure(command: &str, runs: usize) -> Result<Vec<Row>> {
     coordinator::measure(&parsed.command, runs)
 }
 
-fn markdown(checks: &[Check], measured: &Measured) -> String {
+fn markdown(checks: &[Check], measured: &Measured, cores: &Cores) -> String {
     let all: Vec<_> = measured.iter().flat_map(|(_, rows)| rows.iter().cloned()).collect();
-    let mut text = format!("```text\n{}```\n\n", machine::heading(&report::features(&all)));
+    let mut text = format!("```text\n{}```\n\n", machine::heading(cores, &report::features(&all)));
     text.push_str("| # | work | side | measured | against | ratio | reach | |\n");
     text.push_str("|--:|------|------|---------:|---------|------:|------:|---|\n");
     for check in checks {
