@@ -49,7 +49,12 @@ impl Cli {
 pub(crate) enum Command {
     /// Messages received per second, one sender and one receiver
     Throughput(Options),
-    /// Round trips (req-rep), or one way at a rate (push-pull, pub-sub)
+    /// Round trips in a closed loop (req-rep), or paced, without coordinated omission (--rate)
+    ///
+    /// Without --rate, req-rep is a closed loop of ping-pong: a request leaves when the reply to
+    /// the one before has come, and its time is that of the trip. With --rate its trips are paced,
+    /// and push-pull and pub-sub, one way, always are: a message is due at a fixed time, whatever
+    /// became of those before, and its latency counts from then, so that no wait is omitted.
     Latency(Options),
     /// One publisher, many subscribers in one process: deliveries, latency, skew, time in `send`
     Fanout(Options),
@@ -147,8 +152,9 @@ pub(crate) struct Options {
     /// High-water mark of both ends, in messages; 0: none
     #[arg(long, default_value_t = 1000)]
     pub(crate) hwm: usize,
-    /// Messages per second of paced work [default: 10000 for latency one way and feed, 1000 for
-    /// fanout; round trips follow each other without]
+    /// Messages per second of paced work, whose latency counts from when each was due: without
+    /// coordinated omission [default: 10000 for latency one way and feed, 1000 for fanout; none for
+    /// round trips, which are then a closed loop of ping-pong]
     #[arg(long)]
     pub(crate) rate: Option<u64>,
     /// fanout, feed: paced publishers wait at the mark instead of dropping; others always do
