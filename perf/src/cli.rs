@@ -187,7 +187,8 @@ pub(crate) struct Options {
     /// feed: symbols that each subscriber subscribes to; 0: all
     #[arg(long, default_value_t = 10)]
     pub(crate) symbols_per_subscriber: usize,
-    /// One JSON line per measured side instead of a table
+    /// One JSON line per measured side instead of a table; `min` and `max` are those of `value`
+    /// over the runs, so the longest latency is called `max_us`, and the longest skew `skew_max_us`
     #[arg(long)]
     pub(crate) json: bool,
     /// Draw the comparison into this file

@@ -2,6 +2,9 @@
 //!
 //! Deliberately absent: a plotting crate. It is rectangles and text.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt::Write as _;
 
 use crate::machine;

@@ -1,12 +1,52 @@
 //! Command lines that are taken, and those that are refused with their reason.
 
-use super::Cli;
+use super::{Cli, Command, Options};
+use crate::job::{Transport, Who};
+
+fn read(line: &str) -> Result<Cli, clap::Error> {
+    Cli::read(["perf"].into_iter().chain(line.split_whitespace()))
+}
 
 /// `None`: it is taken.
 fn refusal(line: &str) -> Option<String> {
-    let words = ["perf"].into_iter().chain(line.split_whitespace());
-    let text = Cli::read(words).err()?.to_string();
+    let text = read(line).err()?.to_string();
     Some(text.lines().next().unwrap().trim_start_matches("error: ").to_owned())
+}
+
+/// The flags that all four commands have.
+const FLAGS: &str = "--transport ipc --against libzmq,raw --runs 3 --json --svg x.svg";
+
+#[test]
+fn the_four_commands_are_read_with_all_their_flags() {
+    for line in [
+        "throughput --size 64 --subscribers 1 --pattern push-pull",
+        "latency --size 64 --subscribers 1 --pattern req-rep --rate 9",
+        "fanout --size 64 --subscribers 8 --topics 100 --topics-per-subscriber 10 --rate 9",
+        "feed --subscribers 8 --ticks x.csv --rate 9 --symbols-per-subscriber 10",
+    ] {
+        let command = read(&format!("{line} {FLAGS}")).unwrap().command;
+        let is_named = match line.split(' ').next().unwrap() {
+            "throughput" => matches!(command, Command::Throughput(_)),
+            "latency" => matches!(command, Command::Latency(_)),
+            "fanout" => matches!(command, Command::Fanout(_)),
+            _ => matches!(command, Command::Feed(_)),
+        };
+        assert!(is_named, "{line}: {command:?}");
+        let Options { transport, against, runs, json, svg, .. } = command.options().unwrap();
+        assert_eq!((*transport, *runs, *json), (Transport::Ipc, 3, true), "{line}");
+        assert_eq!((&against[..], svg.as_deref()), (&[Who::Libzmq, Who::Raw][..], Some("x.svg")));
+    }
+}
+
+#[test]
+fn values_arrive_where_they_belong() {
+    let of = |line| read(line).unwrap().command.options().unwrap().clone();
+    let fanout = of("fanout --size 16,64 --subscribers 8,9 --topics 100 --topics-per-subscriber 7");
+    assert_eq!((&fanout.size[..], &fanout.subscribers[..]), (&[16, 64][..], &[8, 9][..]));
+    assert_eq!((fanout.topics, fanout.topics_per_subscriber), (100, 7));
+    let feed = of("feed --ticks x.csv --rate 9 --symbols-per-subscriber 5");
+    assert_eq!((feed.ticks.as_deref(), feed.rate), (Some("x.csv"), Some(9)));
+    assert_eq!(feed.symbols_per_subscriber, 5);
 }
 
 #[test]
