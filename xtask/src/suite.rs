@@ -157,14 +157,23 @@ fn bench() -> Result<Outcome, Failure> {
     passed(Command::new("cargo bench --package benches -- --test"))
 }
 
+/// Each kind of work, and each way out of the program and of the bytes.
 fn perf() -> Result<Outcome, Failure> {
+    let drawing = target_directory("perf").join("smoke.svg");
+    let directory = drawing.parent().expect("it was joined");
+    fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     for arguments in [
-        "throughput --size 64 --runs 1 --messages 20000 --against libzmq,raw",
-        "latency --size 64 --runs 1 --messages 200 --against libzmq,raw",
-        "fanout --size 64 --subscribers 4 --runs 1 --messages 2000 --against libzmq",
-        "feed --subscribers 2 --symbols-per-subscriber 4 --runs 1 --messages 2000",
+        "throughput --size 64 --messages 20000 --against libzmq,raw,tokio-uring",
+        "throughput --seconds 0.1 --transport inproc --against libzmq --json",
+        "latency --size 64 --messages 200 --against libzmq,raw,tokio-uring",
+        "latency --seconds 0.1 --transport ipc --against libzmq,raw,tokio-uring --json",
+        "fanout --size 64 --subscribers 4 --messages 2000 --seconds 0.2 --against libzmq",
+        "feed --subscribers 2 --symbols-per-subscriber 4 --messages 2000 --seconds 0.2 \
+         --against libzmq",
     ] {
-        Command::new(&format!("cargo run --release --package perf -- {arguments}")).run()?;
+        let line = "cargo run --release --package perf --";
+        let command = Command::new(line).args(arguments.split_whitespace());
+        command.args(["--runs", "1", "--warm-up", "0.1", "--svg"]).arg(&drawing).run()?;
     }
     Ok(Outcome::Passed)
 }
