@@ -27,8 +27,9 @@ const SEEN: &str = "--cfg instrumented --cfg rustix_use_libc";
 const OPTIONS: &str = "die_after_fork=0 print_suppressions=1";
 
 /// What is run, in the words of `cargo test`.
-const TESTS: [&str; 7] = [
+const TESTS: [&str; 8] = [
     "--package zring-engine --lib",
+    "--package zring-engine --test descriptor_limit",
     "--package zring-zmtp --lib",
     "--package zring-transports --lib",
     "--package zring --lib",
