@@ -41,6 +41,7 @@ pub use driver::{
 pub use error::Error;
 pub use poller::{Interest, Pollable, Poller, Ready};
 pub use socket::{PipeCounters, Socket};
+pub use zring_engine::{Features, Release};
 pub use zring_transports::Error as TransportError;
 pub use zring_transports::message::{INLINE_MAX, Message, Payload};
 pub use zring_transports::rejections::{RejectedPeer, Rejections};

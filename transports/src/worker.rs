@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxBuildHasher;
 use slab::Slab;
-use zring_engine::{Completion, Config, Features, Outcome, Reactor, Timers, Wait, deadline_after};
+use zring_engine::{Completion, Config, Outcome, Reactor, Timers, Wait, deadline_after};
 
 use crate::Error;
 use crate::fan_out::FanOut;
@@ -107,6 +107,7 @@ impl Worker {
     /// What stands in the way of a ring: [`Error::Engine`].
     pub fn new(crew: Arc<Crew>, index: usize) -> Result<Self, Error> {
         let reactor = Reactor::new(&Config::default())?;
+        crew.note_features(reactor.features());
         let mailbox = crew.mailbox(index).clone();
         mailbox.wake().connect(reactor.waker());
         Ok(Self {
@@ -132,12 +133,6 @@ impl Worker {
             has_granted: false,
             is_stopped: false,
         })
-    }
-
-    /// What the kernel offered when the ring was opened.
-    #[must_use]
-    pub fn features(&self) -> Features {
-        self.reactor.features()
     }
 
     /// A descriptor that polls readable when there is something to do, apart from the
@@ -392,6 +387,9 @@ impl Worker {
 impl Drop for Worker {
     /// Whoever still waits on one of its sockets is told.
     fn drop(&mut self) {
+        if !self.is_done() {
+            self.crew.note_broken();
+        }
         for port in self.ports.values() {
             port.options.joint.inbox.post(Event::Failed);
         }

@@ -21,6 +21,8 @@ pub(crate) trait Turned: AnyContext<Driver: 'static> + Sized + 'static {
 
     /// See [`Side::pass`].
     fn pass(&self, due: u64) -> Result<()>;
+
+    fn features(&self) -> Option<zring::Features>;
 }
 
 impl Turned for Context {
@@ -31,6 +33,10 @@ impl Turned for Context {
     fn pass(&self, due: u64) -> Result<()> {
         clock::sleep_until(due);
         Ok(())
+    }
+
+    fn features(&self) -> Option<zring::Features> {
+        self.features()
     }
 }
 
@@ -47,6 +53,10 @@ impl Turned for LocalContext {
             }
             self.turn(Some(Duration::from_nanos(left))).map_err(failed("turn"))?;
         }
+    }
+
+    fn features(&self) -> Option<zring::Features> {
+        self.features()
     }
 }
 
@@ -120,6 +130,10 @@ impl<C: Turned> Side for Zring<C> {
 
     fn pass(&self, due: u64) -> Result<()> {
         self.context.pass(due)
+    }
+
+    fn features(&self) -> Option<String> {
+        self.context.features().map(|features| features.to_string())
     }
 }
 

@@ -3,8 +3,10 @@
 //! Deliberately absent: rebalancing. A connection stays with the worker that was least loaded when
 //! it came (libzmq's `choose_io_thread`).
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use zring_engine::Features;
 
 use crate::notice::{Doorbell, Mailbox};
 
@@ -17,6 +19,9 @@ struct Post {
 /// All workers of one context, by index.
 pub struct Crew {
     posts: Vec<Post>,
+    /// Whether a worker has ended before its time.
+    is_broken: AtomicBool,
+    features: OnceLock<Features>,
 }
 
 impl Crew {
@@ -27,7 +32,8 @@ impl Crew {
             mailbox: Arc::new(Mailbox::new(Doorbell::default())),
             load: AtomicUsize::new(0),
         };
-        Arc::new(Self { posts: (0..count).map(post).collect() })
+        let posts = (0..count).map(post).collect();
+        Arc::new(Self { posts, is_broken: AtomicBool::new(false), features: OnceLock::new() })
     }
 
     /// How many workers there are.
@@ -46,6 +52,27 @@ impl Crew {
     #[must_use]
     pub fn mailbox(&self, index: usize) -> &Arc<Mailbox> {
         &self.posts[index].mailbox
+    }
+
+    /// What the workers' rings make use of, once there is one.
+    #[must_use]
+    pub fn features(&self) -> Option<Features> {
+        self.features.get().copied()
+    }
+
+    pub(crate) fn note_features(&self, features: Features) {
+        self.features.get_or_init(|| features);
+    }
+
+    /// Whether a worker has ended before its time, by an error or a panic. Its sockets are told
+    /// behind that.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.is_broken.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn note_broken(&self) {
+        self.is_broken.store(true, Ordering::Release);
     }
 
     /// The worker with the fewest descriptors.
