@@ -267,6 +267,9 @@ pub(crate) fn table(rows: &[Row]) -> Table {
 
 /// Three digits that count, with k or M.
 pub(crate) fn short(value: f64) -> String {
+    if value.abs() > 0.0 && value.abs() < 0.005 {
+        return format!("{value:.1e}");
+    }
     let (value, suffix) = match value.abs() {
         at if at >= 1e6 => (value / 1e6, " M"),
         at if at >= 1e4 => (value / 1e3, " k"),

@@ -107,7 +107,7 @@ const STREAMS: [(u8, usize, f64, f64); 5] = [
 ];
 const MIB: usize = 1 << 20;
 const ZRING: [Who; 2] = [Who::ZringCaller, Who::ZringIo];
-const FAN_OUT: &str = "--seconds 0.4 --warm-up 0.1 --only zring-io,zring-caller,libzmq";
+const FAN_OUT: &str = "--seconds 0.8 --warm-up 0.1 --only zring-io,zring-caller,libzmq";
 
 /// All rows, in order.
 pub(crate) fn all() -> Vec<Check> {
@@ -126,7 +126,7 @@ fn stream(size: usize, transport: &str, mark: usize) -> String {
         if transport == "inproc" { "zring-io,libzmq" } else { "zring-io,zring-caller,libzmq,raw" };
     format!(
         "throughput --size {size} --transport {transport} --hwm {mark} --seconds 0.3 \
-         --warm-up 0.1 --only {sides}"
+         --warm-up 0.3 --only {sides}"
     )
 }
 
