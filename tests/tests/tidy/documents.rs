@@ -1,4 +1,4 @@
-//! Documents: their links lead somewhere, and their code compiles.
+//! Documents: their links lead somewhere, their code compiles, their numbers were measured.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -38,6 +38,16 @@ fn code_of_the_readme_is_compiled() {
     refuse(unread.map(|fence| format!("README.md: `{fence}` is not compiled")));
     let includes_readme = tree::read(README_ROOT).contains(r#"include_str!("../../README.md")"#);
     assert!(includes_readme, "{README_ROOT} does not show the README to rustdoc");
+}
+
+#[test]
+fn what_the_readme_says_was_measured_stands_in_the_page_that_was_printed() {
+    let (readme, printed) = (tree::read("README.md"), tree::read("docs/PERFORMANCE.md"));
+    let is_verdict = |line: &&str| line.ends_with("| won |") || line.ends_with("| **lost** |");
+    let claims: Vec<_> = readme.lines().filter(is_verdict).collect();
+    assert!(claims.iter().any(|line| line.contains("lost")), "a lost row is shown like a won one");
+    let unprinted = claims.iter().filter(|claim| !printed.lines().any(|line| line == **claim));
+    refuse(unprinted.map(|claim| format!("README.md: {claim}: not in docs/PERFORMANCE.md")));
 }
 
 /// The relative links of a document, each with its line. Code is left out.
