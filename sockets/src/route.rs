@@ -6,3 +6,4 @@ pub(crate) mod fair_queue;
 pub(crate) mod reports;
 pub(crate) mod room;
 pub(crate) mod round_robin;
+pub(crate) mod second_look;

@@ -12,6 +12,7 @@ use zring_zmtp::SocketType;
 use super::{Behaviour, Refusal, Setup};
 use crate::pipes::{PipeKey, Pipes};
 use crate::route::fair_queue::FairQueue;
+use crate::route::second_look::SecondLook;
 
 /// ROUTER: the first frame of each message is the routing id of the peer that it comes from or goes
 /// to. A message to a peer that is unknown, or has no room, is dropped. A peer whose id another one
@@ -24,8 +25,7 @@ pub struct Router {
     /// Whether a received message's last frame is still to be read.
     is_within: bool,
     sending: Sending,
-    /// Whether the peer of the message at hand had no room a moment ago.
-    has_looked: bool,
+    second_look: SecondLook,
     next_id: u32,
 }
 
@@ -47,7 +47,7 @@ impl Behaviour for Router {
             prefetched: None,
             is_within: false,
             sending: Sending::No,
-            has_looked: false,
+            second_look: SecondLook::default(),
             next_id: fastrand::u32(..),
         }
     }
@@ -167,15 +167,8 @@ impl Router {
     fn find_target(&mut self, pipes: &mut Pipes, id: &[u8]) -> Result<Sending, Refusal> {
         let Some(&key) = self.ids.get(id) else { return Ok(Sending::Nobody) };
         let has_room = pipes.get_mut(key).is_some_and(|pipe| pipe.has_room());
-        let has_looked_again = std::mem::take(&mut self.has_looked);
-        match (has_room, has_looked_again) {
-            (true, _) => Ok(Sending::To(key)),
-            (false, true) => Ok(Sending::Nobody),
-            (false, false) => {
-                self.has_looked = true;
-                Err(Refusal::Late)
-            }
-        }
+        self.second_look.settle(has_room)?;
+        Ok(if has_room { Sending::To(key) } else { Sending::Nobody })
     }
 
     fn leave(&mut self, pipes: &Pipes, key: PipeKey) {

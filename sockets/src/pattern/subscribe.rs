@@ -13,6 +13,7 @@ use zring_zmtp::SocketType;
 use super::{Behaviour, Refusal, Setup, Subscribing};
 use crate::pipes::{PipeKey, Pipes};
 use crate::route::fair_queue::FairQueue;
+use crate::route::second_look::SecondLook;
 
 /// SUB: receives the messages that begin with one of its topics, from each publisher in turn.
 /// RFC 29/PUBSUB.
@@ -25,8 +26,7 @@ pub struct XSub {
     /// Publishers that get the message under way.
     targets: Vec<PipeKey>,
     is_open: bool,
-    /// Whether a publisher had no room for the message at hand a moment ago.
-    has_looked: bool,
+    second_look: SecondLook,
 }
 
 struct Subscriber {
@@ -168,7 +168,7 @@ impl Behaviour for XSub {
 
     fn new(_setup: &Setup) -> Self {
         let (subscriber, targets) = (Subscriber::new(), Vec::new());
-        Self { subscriber, targets, is_open: false, has_looked: false }
+        Self { subscriber, targets, is_open: false, second_look: SecondLook::default() }
     }
 
     fn attach(&mut self, pipes: &mut Pipes, key: PipeKey) {
@@ -237,17 +237,15 @@ impl XSub {
     /// All with room, once room was looked for again where there was none.
     fn find_targets(&mut self, pipes: &mut Pipes) -> Result<(), Refusal> {
         self.targets.clear();
-        let mut is_someone_full = false;
+        let mut have_room = true;
         for (key, pipe) in pipes.iter_mut().filter(|(_, pipe)| !pipe.is_gone()) {
             if pipe.has_room() {
                 self.targets.push(key);
             } else {
-                is_someone_full = true;
+                have_room = false;
             }
         }
-        let has_looked_again = std::mem::take(&mut self.has_looked);
-        self.has_looked = is_someone_full && !has_looked_again;
-        if self.has_looked { Err(Refusal::Late) } else { Ok(()) }
+        self.second_look.settle(have_room)
     }
 }
 
