@@ -8,7 +8,8 @@
 //! Deliberately absent: what happens next. The worker decides that.
 
 use std::collections::BTreeSet;
-use std::os::fd::OwnedFd;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use bytes::Bytes;
 use zring_engine::Token;
 use zring_zmtp::Handshake;
 
-use crate::endpoint::Target;
+use crate::endpoint::{Target, peer_address};
 use crate::fan_out::MemberKey;
 use crate::notice::{ListenerId, PortId};
 use crate::pipe::WireEnd;
@@ -122,6 +123,11 @@ impl Peer {
             generation: 0,
             is_due: false,
         }
+    }
+
+    /// Where it is, over tcp.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.fd.as_ref().and_then(|fd| peer_address(fd.as_fd()))
     }
 
     pub(crate) fn is_in_traffic(&self) -> bool {

@@ -25,7 +25,7 @@ use answers::Answers;
 /// Received runs shorter than this are copied. A quarter of a lent buffer.
 const COPY_MAX: usize = 16 * 1024;
 /// What the time to live of a PING counts (37/ZMTP).
-const TTL_UNIT: Duration = Duration::from_millis(100);
+pub(crate) const TTL_UNIT: Duration = Duration::from_millis(100);
 /// The most that is reserved at once for a frame that is still arriving.
 const GATHER_STEP: usize = 256 * 1024;
 /// A gathered frame of up to this many bytes is copied into the log.

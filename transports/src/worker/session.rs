@@ -14,17 +14,13 @@ use zring_engine::{Errno, deadline_after};
 use zring_zmtp::{Error, Handshake, Local, PeerMisbehaved, SocketType, command};
 
 use super::{Reached, Timer, Worker};
-use crate::endpoint::peer_address;
 use crate::fan_out::TOPICS_SIZE_MAX;
 use crate::notice::{Attachment, Event};
 use crate::peer::{After, Origin, Stage};
 use crate::pipe::{Control, Counters};
 use crate::port::PortOptions;
-use crate::receiving::{Incoming, Intake, Receiving, Room, append};
+use crate::receiving::{Incoming, Intake, Receiving, Room, TTL_UNIT, append};
 use crate::rejections::RejectedPeer;
-
-/// A peer that cannot be heard now has at least so much more time (the unit of a TTL).
-const TTL_MIN: Duration = Duration::from_millis(100);
 
 impl Worker {
     pub(super) fn start_handshake(&mut self, key: usize) {
@@ -99,7 +95,7 @@ impl Worker {
             Origin::Accepted { endpoint, .. } => endpoint.clone(),
             Origin::Dialed(dialer) => dialer.target.endpoint().to_string().into(),
         };
-        let address = peer.fd.as_ref().and_then(|fd| peer_address(fd.as_fd()));
+        let address = peer.address();
         let reason = match &peer.stage {
             Stage::Handshake(handshake) => handshake.refusal().unwrap_or_default(),
             _ => &[],
@@ -126,6 +122,7 @@ impl Worker {
         }
         peer.receiving = Some(receiving);
         (peer.silent_until, peer.is_silence_timed) = (None, false);
+        let address = peer.address();
         match &mut peer.origin {
             Origin::Accepted { listener, endpoint } => {
                 let (listener, endpoint) = (Some(*listener), endpoint.clone());
@@ -135,7 +132,6 @@ impl Worker {
                 let counters = wire.counters.clone();
                 peer.wire = Some(wire);
                 let routing_id = theirs.routing_id;
-                let address = peer.fd.as_ref().and_then(|fd| peer_address(fd.as_fd()));
                 let attachment = Attachment { pipe, routing_id, endpoint, address, listener };
                 options.joint.inbox.post(Event::Attached(Box::new(attachment)));
                 self.join_fan_out(key, counters);
@@ -242,7 +238,7 @@ impl Worker {
         let is_heard = peer.receive.is_some() && !peer.is_stopping;
         if !is_heard || deadline > Instant::now() {
             let left = deadline.saturating_duration_since(Instant::now());
-            return self.expect_more(key, Some(left.max(TTL_MIN)));
+            return self.expect_more(key, Some(left.max(TTL_UNIT)));
         }
         self.lose(key, After::Redial);
     }
