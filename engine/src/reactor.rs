@@ -19,7 +19,6 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 use socket2::SockAddr;
 
@@ -104,7 +103,7 @@ pub struct Reactor {
     spare: Vec<Box<SendMemory>>,
     waker: Waker,
     /// Told by the kernel that a turn would bring something; once somebody waits elsewhere.
-    outside: Option<OwnedFd>,
+    outside: Option<Waker>,
 }
 
 impl Reactor {
@@ -203,7 +202,7 @@ impl Reactor {
         }
         if let Some(outside) = &self.outside {
             // Empty, if nothing has come since the last turn.
-            let _ = rustix::io::read(outside, &mut [0; 8]);
+            let _ = rustix::io::read(outside.as_fd(), &mut [0; 8]);
         }
         self.group.lend_returned();
         let is_behind = self.catch_up(out);
@@ -231,26 +230,28 @@ impl Reactor {
     /// # Errors
     /// The first time, what the kernel says.
     pub fn watch(&mut self) -> Result<BorrowedFd<'_>, Error> {
-        let outside = match self.outside.take() {
-            Some(outside) => outside,
-            None => {
-                // What has come already is told too.
-                let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
-                let outside = eventfd(1, flags).map_err(Error::from_errno)?;
-                let registered = self.ring.submitter().register_eventfd(outside.as_raw_fd());
-                registered.map_err(|error| Error::from_io(&error))?;
-                outside
-            }
-        };
-        let outside: &OwnedFd = self.outside.insert(outside);
-        Ok(outside.as_fd())
+        if self.outside.is_none() {
+            let outside = Waker::new()?;
+            let fd = outside.as_fd().as_raw_fd();
+            let registered = self.ring.submitter().register_eventfd(fd);
+            registered.map_err(|error| Error::from_io(&error))?;
+            // What has come already is told too.
+            outside.wake();
+            self.outside = Some(outside);
+        }
+        Ok(self.outside.as_ref().expect("it was just made").as_fd())
     }
 
     /// Whether a turn has something to do although nothing has completed.
     #[must_use]
     pub fn is_due(&self) -> bool {
-        self.ring.has_unsubmitted()
-            || !(self.missed.is_empty() && self.starved.is_empty() && self.sated.is_empty())
+        self.ring.has_unsubmitted() || self.has_leftovers()
+    }
+
+    /// Whether earlier turns left something to be done.
+    #[inline]
+    fn has_leftovers(&self) -> bool {
+        !(self.missed.is_empty() && self.starved.is_empty() && self.sated.is_empty())
     }
 
     #[inline]
@@ -272,7 +273,7 @@ impl Reactor {
     /// Does what earlier turns left over. Whether this one must not wait.
     #[inline]
     fn catch_up(&mut self, out: &mut Vec<Completion>) -> bool {
-        if self.missed.is_empty() && self.starved.is_empty() && self.sated.is_empty() {
+        if !self.has_leftovers() {
             return false;
         }
         self.cancel_missed();
