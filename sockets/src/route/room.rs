@@ -120,7 +120,7 @@ impl Room {
         let mark = self.mark;
         let has_room = |&key: &PipeKey| {
             let claim = &mut self.claims[key];
-            claim.room(mark) > 0 || claim.look(log, pipes.get(key), mark) > 0
+            claim.room(mark) > 0 || claim.look(pipes.get(key), mark, log.is_walked()) > 0
         };
         let have_room = self.matching.iter().all(has_room);
         if have_room {
@@ -132,9 +132,9 @@ impl Room {
     #[cold]
     fn look(&mut self, log: &FanOutLog, pipes: &Pipes) {
         self.settle();
-        let mark = self.mark;
+        let (mark, is_final) = (self.mark, log.is_walked());
         let wire = self.claims.iter_mut().enumerate().filter(|(_, claim)| claim.is_wire);
-        let room = wire.map(|(key, claim)| claim.look(log, pipes.get(key), mark)).min();
+        let room = wire.map(|(key, claim)| claim.look(pipes.get(key), mark, is_final)).min();
         self.common = room.unwrap_or(u64::MAX);
     }
 
@@ -153,10 +153,10 @@ impl Claim {
         mark.saturating_sub(self.written.saturating_sub(self.granted))
     }
 
+    /// `is_final`: all that was published is walked, as of before this look.
     #[cold]
-    fn look(&mut self, log: &FanOutLog, pipe: Option<&Pipe>, mark: u64) -> u64 {
+    fn look(&mut self, pipe: Option<&Pipe>, mark: u64, is_final: bool) -> u64 {
         let Some(counters) = pipe.map(Pipe::counters) else { return u64::MAX };
-        let is_final = log.is_walked();
         self.granted = counters.granted.load(Ordering::Relaxed);
         // What is subscribed to or cancelled reaches the walk before it is reported here: the
         // subscriber was given more than was counted for it, or less.
