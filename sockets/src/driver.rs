@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use zring_engine::Features;
 use zring_engine::log::LogPools;
 use zring_engine::park::Parker;
 use zring_transports::inproc::Names;
@@ -34,6 +35,12 @@ pub trait AnyContext {
 
     /// Its driver.
     fn driver(&self) -> &Self::Driver;
+
+    /// What the context's rings make use of on this kernel. `None` before the first tcp or ipc
+    /// endpoint.
+    fn features(&self) -> Option<Features> {
+        self.driver().crew().features()
+    }
 }
 
 /// What sockets and pollers ask of a driver.

@@ -21,8 +21,6 @@ pub(crate) trait Turned: AnyContext<Driver: 'static> + Sized + 'static {
 
     /// See [`Side::pass`].
     fn pass(&self, due: u64) -> Result<()>;
-
-    fn features(&self) -> Option<zring::Features>;
 }
 
 impl Turned for Context {
@@ -33,10 +31,6 @@ impl Turned for Context {
     fn pass(&self, due: u64) -> Result<()> {
         clock::sleep_until(due);
         Ok(())
-    }
-
-    fn features(&self) -> Option<zring::Features> {
-        self.features()
     }
 }
 
@@ -53,10 +47,6 @@ impl Turned for LocalContext {
             }
             self.turn(Some(Duration::from_nanos(left))).map_err(failed("turn"))?;
         }
-    }
-
-    fn features(&self) -> Option<zring::Features> {
-        self.features()
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use zring_engine::log::LogPools;
 use zring_engine::park::Parker;
-use zring_engine::{Epoch, Features, deadline_after};
+use zring_engine::{Epoch, deadline_after};
 use zring_transports::Error as TransportError;
 use zring_transports::inproc::Names;
 use zring_transports::notice::{Event, SocketInbox};
@@ -97,13 +97,6 @@ impl LocalContext {
     /// [`Error::Transport`] if the ring fails.
     pub fn flush(&self) -> Result<(), Error> {
         self.driver.shared.flush()
-    }
-
-    /// What the context's rings make use of on this kernel. `None` before the first tcp or ipc
-    /// endpoint.
-    #[must_use]
-    pub fn features(&self) -> Option<Features> {
-        self.driver.shared.crew.features()
     }
 
     /// When the next call is due although nothing has happened, for a loop that waits elsewhere:

@@ -5,12 +5,12 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use nix::sys::signal::SigSet;
+use zring_engine::Epoch;
 use zring_engine::courtesy::{self, Deference};
 use zring_engine::inbox::allow_easing;
 use zring_engine::log::LogPools;
 use zring_engine::park::{Parker, Woken};
 use zring_engine::sync::{Mutex, lock};
-use zring_engine::{Epoch, Features};
 use zring_transports::inproc::Names;
 use zring_transports::notice::{Event, Notice, SocketInbox};
 use zring_transports::pipe::log_pools;
@@ -47,13 +47,6 @@ impl Context {
     #[must_use]
     pub fn builder() -> ContextBuilder {
         ContextBuilder::default()
-    }
-
-    /// What the context's rings make use of on this kernel. `None` before the first tcp or ipc
-    /// endpoint.
-    #[must_use]
-    pub fn features(&self) -> Option<Features> {
-        self.driver.shared.crew.features()
     }
 
     /// Ends all waiting, now and later: every call on the context's sockets answers
