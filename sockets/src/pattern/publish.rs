@@ -31,8 +31,6 @@ pub struct Pub(Publisher);
 pub struct XPub {
     publisher: Publisher,
     received: Reports,
-    /// Frames that may wait to be received before peers have to; 0 is no mark.
-    receive_mark: usize,
 }
 
 /// Each of many subscribers gets a part of what is published: a burst gathers longer, so that the
@@ -93,10 +91,48 @@ impl Publisher {
         }
     }
 
-    /// The pipe has more than one look takes.
-    fn leave_unread(&mut self, key: PipeKey) {
+    /// Takes in what a peer has sent: its subscriptions, and for `received` what they are news of
+    /// and its frames. With `is_last` to the end, otherwise as far as one look takes and there is
+    /// room to receive; what is behind that waits with its pipe.
+    fn read(
+        &mut self,
+        pipes: &mut Pipes,
+        mut received: Option<&mut Reports>,
+        key: PipeKey,
+        is_last: bool,
+    ) {
+        let mut frame = Message::new();
+        let mut taken = 0;
+        let may_take = |taken, received: &Option<&mut Reports>| {
+            taken < READ_MAX && received.as_ref().is_none_or(|received| received.has_room())
+        };
+        while is_last || may_take(taken, &received) {
+            match pipes.get_mut(key).and_then(|pipe| pipe.read(&mut frame)) {
+                Some(Item::Frame) => {
+                    if let Some(received) = &mut received {
+                        received.push_frame(std::mem::take(&mut frame));
+                    }
+                }
+                Some(Item::Control(control)) => {
+                    if self.apply(key, &control)
+                        && let Some(received) = &mut received
+                    {
+                        received.push_report(&control);
+                    }
+                }
+                None => return,
+            }
+            taken += 1;
+        }
         if !self.unread.contains(&key) {
             self.unread.push(key);
+        }
+    }
+
+    /// Goes on with pipes that had more than one look takes.
+    fn read_on(&mut self, pipes: &mut Pipes, mut received: Option<&mut Reports>) {
+        for key in std::mem::take(&mut self.unread) {
+            self.read(pipes, received.as_deref_mut(), key, false);
         }
     }
 
@@ -212,15 +248,7 @@ impl Behaviour for Pub {
     }
 
     fn readable(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        let mut frame = Message::new();
-        for _ in 0..READ_MAX {
-            match pipes.get_mut(key).and_then(|pipe| pipe.read(&mut frame)) {
-                Some(Item::Control(control)) => drop(self.0.apply(key, &control)),
-                Some(Item::Frame) => {}
-                None => return,
-            }
-        }
-        self.0.leave_unread(key);
+        self.0.read(pipes, None, key, false);
     }
 
     fn detach(&mut self, pipes: &mut Pipes, key: PipeKey) {
@@ -239,7 +267,7 @@ impl Behaviour for Pub {
         has_more: bool,
     ) -> Result<(), Refusal> {
         if !self.0.unread.is_empty() {
-            self.read_on(pipes);
+            self.0.read_on(pipes, None);
         }
         self.0.send(pipes, body, has_more)
     }
@@ -257,52 +285,12 @@ impl Behaviour for Pub {
     }
 }
 
-impl Pub {
-    /// Goes on with pipes that had more than one look takes.
-    #[cold]
-    fn read_on(&mut self, pipes: &mut Pipes) {
-        for key in std::mem::take(&mut self.0.unread) {
-            self.readable(pipes, key);
-        }
-    }
-}
-
-impl XPub {
-    /// As far as there is room to receive it. Subscriptions behind that wait with their pipe.
-    fn read(&mut self, pipes: &mut Pipes, key: PipeKey, max: usize) {
-        let mut frame = Message::new();
-        for _ in 0..max {
-            let is_full = self.receive_mark > 0 && self.received.frames() >= self.receive_mark;
-            if is_full && max < usize::MAX {
-                break;
-            }
-            match pipes.get_mut(key).and_then(|pipe| pipe.read(&mut frame)) {
-                Some(Item::Frame) => self.received.push_frame(std::mem::take(&mut frame)),
-                Some(Item::Control(control)) if self.publisher.apply(key, &control) => {
-                    let (Control::Subscribe(topic) | Control::Cancel(topic)) = &control;
-                    self.received.push_report(matches!(control, Control::Subscribe(_)), topic);
-                }
-                Some(Item::Control(_)) => {}
-                None => return,
-            }
-        }
-        self.publisher.leave_unread(key);
-    }
-
-    fn read_on(&mut self, pipes: &mut Pipes) {
-        for key in std::mem::take(&mut self.publisher.unread) {
-            self.read(pipes, key, READ_MAX);
-        }
-    }
-}
-
 impl Behaviour for XPub {
     const TYPE: SocketType = SocketType::XPub;
     const GATHER_SHARE: usize = GATHER_SHARE;
 
     fn new(setup: &Setup) -> Self {
-        let (publisher, received) = (Publisher::new(setup), Reports::default());
-        Self { publisher, received, receive_mark: setup.receive_mark }
+        Self { publisher: Publisher::new(setup), received: Reports::new(setup.receive_mark) }
     }
 
     fn attach(&mut self, pipes: &mut Pipes, key: PipeKey) {
@@ -311,17 +299,17 @@ impl Behaviour for XPub {
     }
 
     fn readable(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        self.read(pipes, key, READ_MAX);
+        self.publisher.read(pipes, Some(&mut self.received), key, false);
     }
 
     /// The topics that nobody else holds are reported as given up.
     fn detach(&mut self, pipes: &mut Pipes, key: PipeKey) {
         // What it has sent is received though it is gone, and more does not come.
-        self.read(pipes, key, usize::MAX);
+        self.publisher.read(pipes, Some(&mut self.received), key, true);
         let received = &mut self.received;
         self.publisher.leave(pipes, key, |topic, removal| {
             if removal == Removal::LastOfTopic {
-                received.push_report(false, &Bytes::copy_from_slice(topic));
+                received.push_report(&Control::Cancel(Bytes::copy_from_slice(topic)));
             }
         });
     }
@@ -338,13 +326,13 @@ impl Behaviour for XPub {
         has_more: bool,
     ) -> Result<(), Refusal> {
         if !self.publisher.unread.is_empty() {
-            self.read_on(pipes);
+            self.publisher.read_on(pipes, Some(&mut self.received));
         }
         self.publisher.send(pipes, body, has_more)
     }
 
     fn receive(&mut self, pipes: &mut Pipes, frame: &mut Message) -> Result<(), Refusal> {
-        self.read_on(pipes);
+        self.publisher.read_on(pipes, Some(&mut self.received));
         *frame = self.received.pop().ok_or(Refusal::Full)?;
         Ok(())
     }
@@ -354,7 +342,7 @@ impl Behaviour for XPub {
     }
 
     fn has_message(&mut self, pipes: &mut Pipes) -> bool {
-        self.read_on(pipes);
+        self.publisher.read_on(pipes, Some(&mut self.received));
         !self.received.is_empty()
     }
 

@@ -11,13 +11,15 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::{BufMut, Bytes, BytesMut};
 use rustc_hash::FxBuildHasher;
 use zring_transports::message::Message;
+use zring_transports::pipe::Control;
 
 /// Entries that wait to be received before reports are weighed against each other.
 const UNREAD_MAX: usize = 64 * 1024;
 
 /// See the [module](self).
-#[derive(Default)]
 pub(crate) struct Reports {
+    /// Frames that may wait before peers have to; 0 is no mark.
+    mark: usize,
     /// By their number, in order.
     unread: BTreeMap<u64, Entry>,
     next: u64,
@@ -28,18 +30,22 @@ pub(crate) struct Reports {
 
 enum Entry {
     Frame(Message),
-    /// Whether it was subscribed to, and the topic.
-    Report(bool, Bytes),
+    Report(Control),
 }
 
 impl Reports {
+    pub(crate) fn new(mark: usize) -> Self {
+        let (unread, next, frames, topics) = Default::default();
+        Self { mark, unread, next, frames, topics }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.unread.is_empty()
     }
 
-    /// Frames that are not read yet, of messages that peers have sent.
-    pub(crate) fn frames(&self) -> usize {
-        self.frames
+    /// Whether a peer may send one frame more.
+    pub(crate) fn has_room(&self) -> bool {
+        self.mark == 0 || self.frames < self.mark
     }
 
     /// A frame of a message.
@@ -49,7 +55,8 @@ impl Reports {
     }
 
     /// A topic has its first holder, or lost its last.
-    pub(crate) fn push_report(&mut self, is_first: bool, topic: &Bytes) {
+    pub(crate) fn push_report(&mut self, control: &Control) {
+        let (Control::Subscribe(topic) | Control::Cancel(topic)) = control;
         if self.unread.len() >= UNREAD_MAX {
             if let Some(opposite) = self.topics.remove(topic) {
                 self.unread.remove(&opposite);
@@ -57,7 +64,7 @@ impl Reports {
             }
             self.topics.insert(topic.clone(), self.next);
         }
-        self.push(Entry::Report(is_first, topic.clone()));
+        self.push(Entry::Report(control.clone()));
     }
 
     fn push(&mut self, entry: Entry) {
@@ -73,7 +80,9 @@ impl Reports {
                 self.frames -= 1;
                 frame
             }
-            Entry::Report(is_first, topic) => {
+            Entry::Report(control) => {
+                let is_first = matches!(control, Control::Subscribe(_));
+                let (Control::Subscribe(topic) | Control::Cancel(topic)) = control;
                 if self.topics.get(&topic) == Some(&number) {
                     self.topics.remove(&topic);
                 }
@@ -90,33 +99,34 @@ impl Reports {
 mod tests {
     use super::*;
 
-    fn topic(index: usize) -> Bytes {
-        index.to_string().into()
+    fn report(is_first: bool, index: usize) -> Control {
+        let topic = index.to_string().into();
+        if is_first { Control::Subscribe(topic) } else { Control::Cancel(topic) }
     }
 
     #[test]
     fn what_happens_is_received_in_order() {
-        let mut reports = Reports::default();
+        let mut reports = Reports::new(0);
         for is_first in [true, false, true] {
-            reports.push_report(is_first, &topic(7));
+            reports.push_report(&report(is_first, 7));
             reports.push_frame("between".into());
         }
         for report in ["\u{1}7", "\u{0}7", "\u{1}7"] {
             assert_eq!(reports.pop().unwrap(), report);
             assert_eq!(reports.pop().unwrap(), "between");
         }
-        assert!(reports.pop().is_none() && reports.is_empty() && reports.frames() == 0);
+        assert!(reports.pop().is_none() && reports.is_empty() && reports.frames == 0);
     }
 
     #[test]
     fn minds_that_change_for_ever_take_no_memory() {
-        let mut reports = Reports::default();
-        (0..UNREAD_MAX).for_each(|index| reports.push_report(true, &topic(index)));
+        let mut reports = Reports::new(0);
+        (0..UNREAD_MAX).for_each(|index| reports.push_report(&report(true, index)));
         for round in 0..1000 {
-            (0..100).for_each(|index| reports.push_report(round % 2 == 1, &topic(index)));
+            (0..100).for_each(|index| reports.push_report(&report(round % 2 == 1, index)));
         }
         assert_eq!((reports.unread.len(), reports.topics.len()), (UNREAD_MAX, 0));
-        (0..100).for_each(|index| reports.push_report(false, &topic(index)));
+        (0..100).for_each(|index| reports.push_report(&report(false, index)));
         for index in 0..UNREAD_MAX {
             assert_eq!(reports.pop().unwrap(), format!("\u{1}{index}"));
         }
