@@ -272,8 +272,14 @@ impl BlockWriter {
         // SAFETY: as above, so this lies within the room.
         let behind = unsafe { spare.add(head.len()) };
         // SAFETY: as above.
-        unsafe { std::ptr::copy_nonoverlapping(body.as_ptr(), behind, body.len()) };
+        unsafe { copy(body, behind) };
         self.len += len;
+    }
+
+    /// Lets nothing more be appended.
+    #[cold]
+    pub fn close(&mut self) {
+        self.capacity = self.len;
     }
 
     /// The rest of the block, for the kernel to write into.
@@ -496,11 +502,62 @@ impl Piece {
     }
 }
 
+/// Copies all of `from`. Most often that is little, and a call would cost more than the copy: both
+/// ends of it are copied then, which may overlap.
+///
+/// # Safety
+/// `to` has room for it, and is not part of it.
+#[inline]
+unsafe fn copy(from: &[u8], to: *mut u8) {
+    match from.len() {
+        // SAFETY: what the caller promises is what it asks for.
+        8..16 => unsafe { copy_ends::<8>(from, to) },
+        // SAFETY: as above.
+        16..=32 => unsafe { copy_ends::<16>(from, to) },
+        // SAFETY: as above.
+        33..=64 => unsafe { copy_ends::<32>(from, to) },
+        // SAFETY: as above.
+        65..=128 => unsafe { copy_ends::<64>(from, to) },
+        // SAFETY: as above.
+        len => unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), to, len) },
+    }
+}
+
+/// As [`copy`], of N to 2 N bytes.
+///
+/// # Safety
+/// As there.
+#[inline]
+unsafe fn copy_ends<const N: usize>(from: &[u8], to: *mut u8) {
+    let ends = from.first_chunk::<N>().zip(from.last_chunk::<N>());
+    let (head, tail) = ends.expect("the caller has seen that there is as much");
+    // SAFETY: there is room for N bytes at least.
+    unsafe { to.cast::<[u8; N]>().write_unaligned(*head) };
+    // SAFETY: as above, and N is not more than there is.
+    let to = unsafe { to.add(from.len() - N) };
+    // SAFETY: as above.
+    unsafe { to.cast::<[u8; N]>().write_unaligned(*tail) };
+}
+
 #[cfg(all(test, loom))]
 mod model;
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_append_of_any_length_is_copied_whole_and_not_beyond() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        for len in 0..=bytes.len() {
+            let mut writer = Pool::new(1024, 0).take();
+            writer.append_parts(&bytes[..len], b"behind");
+            writer.append_parts(b"in front", &bytes[..len]);
+            writer.append(b"behind");
+            writer.publish();
+            let expected = [&bytes[..len], b"behind", b"in front", &bytes[..len], b"behind"];
+            assert_eq!(writer.slice(0..writer.len())[..], expected.concat(), "{len} bytes");
+        }
+    }
 
     #[test]
     fn slices_see_what_was_published_and_outlive_the_writer() {
