@@ -142,12 +142,12 @@ impl Scheduled {
     #[inline]
     #[must_use]
     pub fn raise(&self, raising: &mut Raising) -> bool {
-        match raising {
-            Raising::Local => {}
+        if *raising == Raising::Fenced {
             // Pairs with the fence in `lower`: the reader sees the bytes, or we see the flag down.
-            Raising::Fenced => fence(Ordering::SeqCst),
-            // Pairs with the heavy barrier there.
-            Raising::Eased => barrier::light(),
+            fence(Ordering::SeqCst);
+        } else {
+            // Pairs with the heavy barrier there, which a reader on this thread does without.
+            barrier::light();
         }
         !self.raised.load(Ordering::Relaxed) && self.raise_again(raising)
     }
