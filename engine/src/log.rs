@@ -201,10 +201,10 @@ impl<R> Writer<R> {
     }
 
     /// Appends `head` and `body` as one contiguous run. At most [`LogPools::append_max`] bytes.
-    #[inline]
+    #[inline(always)]
     pub fn append(&mut self, head: &[u8], body: &[u8]) {
         let len = head.len() + body.len();
-        if self.open.block.room() < len || self.open.published.messages >= MESSAGES_MAX / 2 {
+        if self.open.block.room() < len {
             self.turn_over(len);
         }
         self.open.block.append_parts(head, body);
@@ -213,7 +213,8 @@ impl<R> Writer<R> {
     /// Appends a record that refers to `weight` bytes elsewhere.
     pub fn append_record(&mut self, content: R, weight: usize) {
         let is_heavy = self.open.block.len() + self.open.referenced >= WEIGHT_MAX;
-        if is_heavy || self.open.records == self.open.node.records.len() {
+        let is_full = self.open.records == self.open.node.records.len();
+        if is_heavy || is_full || self.open.block.room() == 0 {
             self.turn_over(1);
         }
         let record = Record { at: self.open.block.len(), content };
@@ -223,13 +224,17 @@ impl<R> Writer<R> {
     }
 
     /// Publishes all that was appended, as `messages` whole messages.
-    #[inline]
+    #[inline(always)]
     pub fn publish(&mut self, messages: u32) {
         debug_assert!(messages <= MESSAGES_MAX / 2, "a node's count has room for one more call");
         self.open.published.messages += messages;
         self.open.published.records = self.open.records;
         let tag = self.open.published.tag();
         self.open.block.publish_tagged(tag);
+        if self.open.published.messages >= MESSAGES_MAX / 2 {
+            // Nothing is appended here any more.
+            self.open.block.close();
+        }
         if !self.earlier.is_empty() {
             self.publish_earlier();
         }
