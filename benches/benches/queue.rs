@@ -169,7 +169,7 @@ fn pipe(criterion: &mut Criterion) {
                 for _ in 0..burst {
                     let out = near.outbound.as_mut().expect("an inproc pipe has both directions");
                     assert!(out.has_room() || out.want_room(), "all before was read");
-                    near.write(&Payload::from(&BODY), false);
+                    near.write(Payload::from(&BODY).lend(), false);
                 }
                 for _ in 0..burst {
                     let item = far.inbound.read(&mut message);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use zring_engine::log::LogPools;
 use zring_transports::fan_out::FanOutFeed;
-use zring_transports::message::{Message, Payload};
+use zring_transports::message::{FrameBody, Message};
 use zring_transports::notice::Mailbox;
 use zring_zmtp::SocketType;
 
@@ -96,7 +96,7 @@ pub(crate) trait Behaviour: Sized {
     fn send(
         &mut self,
         _pipes: &mut Pipes,
-        _body: &Payload<'_>,
+        _body: FrameBody<'_>,
         _has_more: bool,
     ) -> Result<(), Refusal> {
         Err(Refusal::State)

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rustc_hash::FxBuildHasher;
 use slab::Slab;
-use zring_transports::message::{Message, Payload};
+use zring_transports::message::{FrameBody, Message};
 use zring_transports::pipe::{Control, Counters, Item, PipeEnd, PipeId};
 
 /// Names a pipe within its socket.
@@ -63,8 +63,8 @@ impl Pipe {
     }
 
     /// Writes a frame. The room was settled at the first frame of its message.
-    #[inline]
-    pub(crate) fn write(&mut self, body: &Payload<'_>, has_more: bool) {
+    #[inline(always)]
+    pub(crate) fn write(&mut self, body: FrameBody<'_>, has_more: bool) {
         if !self.is_gone {
             self.end.write(body, has_more);
         }

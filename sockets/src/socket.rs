@@ -13,7 +13,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use zring_engine::deadline_after;
 use zring_engine::park::Parker;
-use zring_transports::message::{Message, Payload};
+use zring_transports::message::{FrameBody, Message, Payload};
 use zring_transports::notice::{Attachment, Event, Notice, PortId, SocketInbox};
 use zring_transports::pipe::{Joint, Marks, PipeId, frame_len};
 use zring_transports::rejections::{RejectionLog, Rejections};
@@ -250,7 +250,7 @@ impl<P: Sends, D: Driver> Socket<P, D> {
     /// [`Error::Interrupted`], [`Error::Terminated`]. Nothing was sent then.
     #[inline]
     pub fn send<'a>(&mut self, body: impl Into<Payload<'a>>) -> Result<(), Error> {
-        self.send_frame(&body.into(), false, true)
+        self.send_frame(body.into().lend(), false, true)
     }
 
     /// As [`send`](Self::send), without waiting.
@@ -259,7 +259,7 @@ impl<P: Sends, D: Driver> Socket<P, D> {
     /// [`Error::WouldBlock`] without room; otherwise as `send`.
     #[inline]
     pub fn try_send<'a>(&mut self, body: impl Into<Payload<'a>>) -> Result<(), Error> {
-        self.send_frame(&body.into(), false, false)
+        self.send_frame(body.into().lend(), false, false)
     }
 
     /// Sends a frame that more frames of the same message follow (`ZMQ_SNDMORE`). Nothing leaves
@@ -268,7 +268,7 @@ impl<P: Sends, D: Driver> Socket<P, D> {
     /// # Errors
     /// As [`send`](Self::send).
     pub fn send_more<'a>(&mut self, body: impl Into<Payload<'a>>) -> Result<(), Error> {
-        self.send_frame(&body.into(), true, true)
+        self.send_frame(body.into().lend(), true, true)
     }
 
     /// As [`send_more`](Self::send_more), without waiting.
@@ -276,7 +276,7 @@ impl<P: Sends, D: Driver> Socket<P, D> {
     /// # Errors
     /// As [`try_send`](Self::try_send).
     pub fn try_send_more<'a>(&mut self, body: impl Into<Payload<'a>>) -> Result<(), Error> {
-        self.send_frame(&body.into(), true, false)
+        self.send_frame(body.into().lend(), true, false)
     }
 
     /// Sends a message of these frames. Of none, nothing is sent.
@@ -307,7 +307,7 @@ impl<P: Sends, D: Driver> Socket<P, D> {
     {
         let mut frames = frames.into_iter().peekable();
         while let Some(frame) = frames.next() {
-            self.send_frame(&frame.into(), frames.peek().is_some(), may_wait)?;
+            self.send_frame(frame.into().lend(), frames.peek().is_some(), may_wait)?;
         }
         Ok(())
     }
@@ -315,14 +315,14 @@ impl<P: Sends, D: Driver> Socket<P, D> {
     #[inline]
     fn send_frame(
         &mut self,
-        body: &Payload<'_>,
+        body: FrameBody<'_>,
         has_more: bool,
         may_wait: bool,
     ) -> Result<(), Error> {
         self.settle()?;
         match self.pattern.send(&mut self.pipes, body, has_more) {
             Ok(()) => {}
-            Err(refusal) => self.send_later(refusal, body, has_more, may_wait)?,
+            Err(refusal) => self.send_later(refusal, &{ body }, has_more, may_wait)?,
         }
         self.is_open = has_more;
         self.driver.sent(frame_len(body.len()).div_ceil(P::GATHER_SHARE), has_more)
@@ -333,7 +333,7 @@ impl<P: Sends, D: Driver> Socket<P, D> {
     fn send_later(
         &mut self,
         mut refusal: Refusal,
-        body: &Payload<'_>,
+        body: &FrameBody<'_>,
         has_more: bool,
         may_wait: bool,
     ) -> Result<(), Error> {
@@ -351,7 +351,7 @@ impl<P: Sends, D: Driver> Socket<P, D> {
                 Refusal::Full => return Err(Error::WouldBlock),
             }
             self.settle()?;
-            match self.pattern.send(&mut self.pipes, body, has_more) {
+            match self.pattern.send(&mut self.pipes, *body, has_more) {
                 Ok(()) => return Ok(()),
                 Err(again) => refusal = again,
             }

@@ -15,7 +15,7 @@ use zring_engine::credit::{Allowance, Consumption, credit};
 use zring_engine::inbox::Scheduled;
 use zring_engine::log::{LogPools, Reader, Writer};
 
-use crate::message::Payload;
+use crate::message::FrameBody;
 use crate::notice::{Event, Mailbox, SocketInbox};
 use crate::pipe::{Bell, Other, PipeId, Record, Side, encode, header_len};
 
@@ -169,7 +169,7 @@ impl FanOutLog {
     /// Appends one frame, and with the last of a message publishes it. Without any interest at the
     /// first frame the whole message is skipped.
     #[inline]
-    pub fn write(&mut self, body: &Payload<'_>, has_more: bool) {
+    pub fn write(&mut self, body: FrameBody<'_>, has_more: bool) {
         if !self.is_open {
             self.is_skipping = !self.has_interest();
         }

@@ -181,6 +181,43 @@ pub enum Payload<'a> {
     Owned(Bytes),
 }
 
+impl Payload<'_> {
+    /// What the call that sends it hands on.
+    #[inline]
+    #[must_use]
+    pub fn lend(&self) -> FrameBody<'_> {
+        match self {
+            Self::Borrowed(bytes) => FrameBody { bytes, owned: None },
+            Self::Owned(bytes) => FrameBody { bytes, owned: Some(bytes) },
+        }
+    }
+}
+
+/// A [`Payload`] that was lent. What is rarely called takes it by reference, so that what is often
+/// called keeps it in registers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FrameBody<'a> {
+    bytes: &'a [u8],
+    owned: Option<&'a Bytes>,
+}
+
+impl<'a> FrameBody<'a> {
+    /// The bytes, if they may be referred to.
+    #[must_use]
+    pub const fn owned(self) -> Option<&'a Bytes> {
+        self.owned
+    }
+}
+
+impl Deref for FrameBody<'_> {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        self.bytes
+    }
+}
+
 impl Deref for Payload<'_> {
     type Target = [u8];
 

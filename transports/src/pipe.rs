@@ -19,7 +19,7 @@ use zring_engine::inbox::{Raising, Scheduled, allow_easing};
 use zring_engine::log::{LogPools, Reader, Run, Writer};
 
 use crate::lane::{Ahead, Lane};
-use crate::message::{Message, Payload};
+use crate::message::{FrameBody, Message};
 use crate::notice::{Event, Mailbox, Notice, SocketInbox};
 
 /// Borrowed bodies of up to this many bytes are copied into the log.
@@ -212,21 +212,18 @@ pub const fn frame_len(len: usize) -> usize {
 }
 
 /// Appends one frame. A large body becomes a record behind its header.
-#[inline]
-pub(crate) fn encode(log: &mut Writer<Record>, body: &Payload<'_>, has_more: bool) {
+#[inline(always)]
+pub(crate) fn encode(log: &mut Writer<Record>, body: FrameBody<'_>, has_more: bool) {
     let len = body.len();
     if len <= SHORT_MAX {
-        return log.append(&[u8::from(has_more) * MORE, len as u8], body);
+        return log.append(&[u8::from(has_more) * MORE, len as u8], &body);
     }
-    encode_long(log, body, has_more);
+    encode_long(log, &{ body }, has_more);
 }
 
 #[inline(never)]
-fn encode_long(log: &mut Writer<Record>, body: &Payload<'_>, has_more: bool) {
-    let copy_max = match body {
-        Payload::Borrowed(_) => BORROWED_COPY_MAX,
-        Payload::Owned(_) => OWNED_COPY_MAX,
-    };
+fn encode_long(log: &mut Writer<Record>, body: &FrameBody<'_>, has_more: bool) {
+    let copy_max = if body.owned().is_some() { OWNED_COPY_MAX } else { BORROWED_COPY_MAX };
     let len = body.len();
     let mut header = [0; 9];
     header[0] = LARGE | (u8::from(has_more) * MORE);
@@ -234,10 +231,7 @@ fn encode_long(log: &mut Writer<Record>, body: &Payload<'_>, has_more: bool) {
     if len <= copy_max {
         return log.append(&header, body);
     }
-    let bytes = match body {
-        Payload::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
-        Payload::Owned(bytes) => bytes.clone(),
-    };
+    let bytes = body.owned().cloned().unwrap_or_else(|| Bytes::copy_from_slice(body));
     log.append(&header, &[]);
     log.append_record(Record::Body { bytes, ends_message: !has_more }, len);
 }
@@ -288,8 +282,8 @@ impl Outbound {
 
     /// Appends one frame, and with the last of a message publishes it. True: the reader is to be
     /// told, or the message to be sent from here.
-    #[inline]
-    fn write(&mut self, body: &Payload<'_>, has_more: bool) -> bool {
+    #[inline(always)]
+    fn write(&mut self, body: FrameBody<'_>, has_more: bool) -> bool {
         encode(&mut self.log, body, has_more);
         if has_more {
             self.ahead_in = self.ahead_in.saturating_sub(body.len());
@@ -505,8 +499,8 @@ pub struct PipeEnd {
 impl PipeEnd {
     /// Appends one frame, and with the last of a message lets it leave. The room is settled at the
     /// first frame, by the caller.
-    #[inline]
-    pub fn write(&mut self, body: &Payload<'_>, has_more: bool) {
+    #[inline(always)]
+    pub fn write(&mut self, body: FrameBody<'_>, has_more: bool) {
         if let Some(outbound) = &mut self.outbound
             && outbound.write(body, has_more)
         {

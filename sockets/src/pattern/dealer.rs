@@ -1,6 +1,6 @@
 //! DEALER: sends round-robin and receives fair-queued. RFC 28/REQREP.
 
-use zring_transports::message::{Message, Payload};
+use zring_transports::message::{FrameBody, Message};
 use zring_zmtp::SocketType;
 
 use super::{Behaviour, Refusal, Setup};
@@ -52,7 +52,7 @@ impl Behaviour for Dealer {
     fn send(
         &mut self,
         pipes: &mut Pipes,
-        body: &Payload<'_>,
+        body: FrameBody<'_>,
         has_more: bool,
     ) -> Result<(), Refusal> {
         self.targets.send(pipes, body, has_more).map(drop)

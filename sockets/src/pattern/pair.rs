@@ -1,6 +1,6 @@
 //! PAIR: one peer, both ways. RFC 31/EXPAIR.
 
-use zring_transports::message::{Message, Payload};
+use zring_transports::message::{FrameBody, Message};
 use zring_zmtp::SocketType;
 
 use super::{Behaviour, Refusal, Setup};
@@ -67,7 +67,7 @@ impl Behaviour for Pair {
     fn send(
         &mut self,
         pipes: &mut Pipes,
-        body: &Payload<'_>,
+        body: FrameBody<'_>,
         has_more: bool,
     ) -> Result<(), Refusal> {
         self.target.send(pipes, body, has_more).map(drop)

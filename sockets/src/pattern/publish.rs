@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use zring_transports::fan_out::{FanOutFeed, FanOutLog};
-use zring_transports::message::{Message, Payload};
+use zring_transports::message::{FrameBody, Message};
 use zring_transports::notice::Mailbox;
 use zring_transports::pipe::{Control, Item};
 use zring_transports::subscriptions::{Insertion, Removal, Subscriptions};
@@ -156,7 +156,7 @@ impl Publisher {
     fn send(
         &mut self,
         pipes: &mut Pipes,
-        body: &Payload<'_>,
+        body: FrameBody<'_>,
         has_more: bool,
     ) -> Result<(), Refusal> {
         if !self.is_open {
@@ -164,10 +164,10 @@ impl Publisher {
                 return Err(Refusal::Full);
             }
             if self.room.is_some() {
-                self.settle_room(pipes, body)?;
+                self.settle_room(pipes, &body)?;
             }
             if self.inproc_count > 0 {
-                self.find_targets(pipes, body);
+                self.find_targets(pipes, &body);
             }
         }
         self.is_open = has_more;
@@ -263,7 +263,7 @@ impl Behaviour for Pub {
     fn send(
         &mut self,
         pipes: &mut Pipes,
-        body: &Payload<'_>,
+        body: FrameBody<'_>,
         has_more: bool,
     ) -> Result<(), Refusal> {
         if !self.0.unread.is_empty() {
@@ -322,7 +322,7 @@ impl Behaviour for XPub {
     fn send(
         &mut self,
         pipes: &mut Pipes,
-        body: &Payload<'_>,
+        body: FrameBody<'_>,
         has_more: bool,
     ) -> Result<(), Refusal> {
         if !self.publisher.unread.is_empty() {

@@ -1,6 +1,6 @@
 //! PUSH: sends each message to the next peer with room. RFC 30/PIPELINE.
 
-use zring_transports::message::Payload;
+use zring_transports::message::FrameBody;
 use zring_zmtp::SocketType;
 
 use super::{Behaviour, Refusal, Setup};
@@ -44,11 +44,11 @@ impl Behaviour for Push {
         pipes.remove(key);
     }
 
-    #[inline]
+    #[inline(always)]
     fn send(
         &mut self,
         pipes: &mut Pipes,
-        body: &Payload<'_>,
+        body: FrameBody<'_>,
         has_more: bool,
     ) -> Result<(), Refusal> {
         self.peers.send(pipes, body, has_more).map(drop)

@@ -3,7 +3,7 @@
 //! The frames up to the empty delimiter are the request's envelope; they are kept and lead the
 //! answer back. A message without a delimiter is dropped as a whole.
 
-use zring_transports::message::{Message, Payload};
+use zring_transports::message::{FrameBody, Message, Payload};
 use zring_zmtp::SocketType;
 
 use super::{Behaviour, Refusal, Setup};
@@ -66,7 +66,7 @@ impl Behaviour for Rep {
     fn send(
         &mut self,
         pipes: &mut Pipes,
-        body: &Payload<'_>,
+        body: FrameBody<'_>,
         has_more: bool,
     ) -> Result<(), Refusal> {
         let target = match self.state {
@@ -132,7 +132,7 @@ impl Rep {
             return None;
         }
         for frame in self.envelope.drain(..) {
-            pipe.write(&Payload::from(&frame), true);
+            pipe.write(Payload::from(&frame).lend(), true);
         }
         Some(key)
     }

@@ -3,7 +3,7 @@
 //! A request goes out behind an empty delimiter frame. Only the peer that was asked may answer, and
 //! an answer without the delimiter is none.
 
-use zring_transports::message::{Message, Payload};
+use zring_transports::message::{FrameBody, Message};
 use zring_zmtp::SocketType;
 
 use super::{Behaviour, Refusal, Setup};
@@ -70,7 +70,7 @@ impl Behaviour for Req {
     fn send(
         &mut self,
         pipes: &mut Pipes,
-        body: &Payload<'_>,
+        body: FrameBody<'_>,
         has_more: bool,
     ) -> Result<(), Refusal> {
         let asked = match self.state {
@@ -79,7 +79,7 @@ impl Behaviour for Req {
                 // What came unasked is no answer to what is asked now.
                 let mut unasked = Message::new();
                 while self.sources.take(pipes, &mut unasked).is_some() {}
-                self.targets.send(pipes, &Payload::Borrowed(&[]), true)?
+                self.targets.send(pipes, FrameBody::default(), true)?
             }
             State::Asking(asked) => asked,
             State::Awaiting(_) | State::Answered(_) => return Err(Refusal::State),

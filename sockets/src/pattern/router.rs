@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use zring_transports::message::{Message, Payload};
+use zring_transports::message::{FrameBody, Message};
 use zring_zmtp::SocketType;
 
 use super::{Behaviour, Refusal, Setup};
@@ -102,11 +102,11 @@ impl Behaviour for Router {
     fn send(
         &mut self,
         pipes: &mut Pipes,
-        body: &Payload<'_>,
+        body: FrameBody<'_>,
         has_more: bool,
     ) -> Result<(), Refusal> {
         match self.sending {
-            Sending::No if has_more => self.sending = self.find_target(pipes, body)?,
+            Sending::No if has_more => self.sending = self.find_target(pipes, &body)?,
             // A routing id alone is no message.
             Sending::No => {}
             Sending::To(key) => {

@@ -5,7 +5,7 @@
 //! room, and each new publisher is told all of them. SUB looks at what arrives once more.
 
 use bytes::Bytes;
-use zring_transports::message::{Message, Payload};
+use zring_transports::message::{FrameBody, Message};
 use zring_transports::pipe::Control;
 use zring_transports::subscriptions::{Removal, Subscriptions};
 use zring_zmtp::SocketType;
@@ -193,11 +193,11 @@ impl Behaviour for XSub {
     fn send(
         &mut self,
         pipes: &mut Pipes,
-        body: &Payload<'_>,
+        body: FrameBody<'_>,
         has_more: bool,
     ) -> Result<(), Refusal> {
         if !self.is_open {
-            match **body {
+            match *body {
                 [1, ref topic @ ..] if !has_more => {
                     self.subscribe(pipes, topic);
                     return Ok(());

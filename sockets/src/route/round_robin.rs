@@ -4,7 +4,7 @@
 //! told to have room again. A message stays with the peer of its first frame; if that peer goes,
 //! the rest of the message is swallowed.
 
-use zring_transports::message::Payload;
+use zring_transports::message::FrameBody;
 
 use crate::pattern::Refusal;
 use crate::pipes::{PipeKey, Pipes};
@@ -72,11 +72,11 @@ impl RoundRobin {
     ///
     /// # Errors
     /// [`Refusal::Full`] if no peer has room.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send(
         &mut self,
         pipes: &mut Pipes,
-        body: &Payload<'_>,
+        body: FrameBody<'_>,
         has_more: bool,
     ) -> Result<Option<PipeKey>, Refusal> {
         if self.open == Open::No
@@ -89,13 +89,14 @@ impl RoundRobin {
             self.advance();
             return Ok(Some(key));
         }
-        self.send_frame(pipes, body, has_more)
+        self.send_frame(pipes, &{ body }, has_more)
     }
 
+    #[inline(never)]
     fn send_frame(
         &mut self,
         pipes: &mut Pipes,
-        body: &Payload<'_>,
+        body: &FrameBody<'_>,
         has_more: bool,
     ) -> Result<Option<PipeKey>, Refusal> {
         let key = match self.open {
@@ -109,7 +110,7 @@ impl RoundRobin {
             }
         };
         if let Some(pipe) = pipes.get_mut(key) {
-            pipe.write(body, has_more);
+            pipe.write(*body, has_more);
         }
         if has_more {
             self.open = Open::To(key);

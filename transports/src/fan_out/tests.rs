@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::message::Payload;
 use crate::pipe::Counters;
 use crate::worker::Crew;
 
@@ -61,7 +62,7 @@ impl Fixture {
             let (header, len) = zring_zmtp::frame::encode(has_more, false, body.len());
             wire.extend_from_slice(&header[..len]);
             wire.extend_from_slice(body);
-            self.log.write(&Payload::from(body.clone()), has_more);
+            self.log.write(Payload::from(body.clone()).lend(), has_more);
         }
         self.published.push(wire);
     }
@@ -315,7 +316,7 @@ fn a_publisher_that_waits_is_told_when_the_walk_has_gone_on() {
     fixture.subscribe(0, topic);
     let mut count = 0;
     while fixture.log.has_room() {
-        fixture.log.write(&Payload::from(topic), false);
+        fixture.log.write(Payload::from(topic).lend(), false);
         count += 1;
     }
     assert_eq!(count, UNWALKED_MESSAGES_MAX);
@@ -333,7 +334,7 @@ fn bytes_that_were_not_walked_are_bounded_too() {
     let body = bytes::Bytes::from(vec![0; 1 << 20]);
     let mut bytes = 0;
     while fixture.log.has_room() {
-        fixture.log.write(&Payload::from(body.clone()), false);
+        fixture.log.write(Payload::from(body.clone()).lend(), false);
         bytes += body.len();
     }
     assert!(bytes <= UNWALKED_BYTES_MAX + (1 << 20));
@@ -360,8 +361,8 @@ fn a_message_that_is_taken_back_was_never_published() {
     let mut fixture = Fixture::new(&[0]);
     fixture.subscribe(0, b"");
     fixture.publish_sized(b'a', 5);
-    fixture.log.write(&Payload::from(vec![1; 700]), true);
-    fixture.log.write(&Payload::from(vec![1; 9000]), true);
+    fixture.log.write(Payload::from(vec![1; 700]).lend(), true);
+    fixture.log.write(Payload::from(vec![1; 9000]).lend(), true);
     fixture.log.rollback();
     fixture.publish_sized(b'b', 5);
     fixture.settle();

@@ -44,7 +44,7 @@ impl Fixture {
 
     /// Publishes a message of one frame, and answers whether its reader is to be told.
     fn write(&mut self, size: usize) -> bool {
-        encode(&mut self.log, &Payload::from(&vec![7; size]), false);
+        encode(&mut self.log, Payload::from(&vec![7; size]).lend(), false);
         self.log.publish(1);
         self.allowance.write(1);
         self.scheduled.raise(&mut Raising::Fenced)
@@ -52,7 +52,7 @@ impl Fixture {
 
     /// Publishes a message whose body is too large to be copied.
     fn write_owned(&mut self, size: usize) {
-        encode(&mut self.log, &Payload::from(vec![7; size]), false);
+        encode(&mut self.log, Payload::from(vec![7; size]).lend(), false);
         self.log.publish(1);
         self.allowance.write(1);
         let _is_to_be_told = self.scheduled.raise(&mut Raising::Fenced);

@@ -37,7 +37,7 @@ impl Fixture {
     fn write(&mut self, index: usize, sizes: &[usize]) {
         for (frame, &size) in sizes.iter().enumerate() {
             let body = Payload::from(vec![index as u8; size]);
-            encode(&mut self.log, &body, frame + 1 < sizes.len());
+            encode(&mut self.log, body.lend(), frame + 1 < sizes.len());
         }
         self.log.publish(1);
     }
