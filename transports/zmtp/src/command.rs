@@ -19,10 +19,11 @@ pub(crate) use metadata::{IDENTITY, SOCKET_TYPE};
 
 use crate::{Error, PeerMisbehaved, SocketType, frame};
 
-/// Longest context of a PING, in bytes; what is longer is cut, as libzmq does.
+/// Longest context of a PING, in bytes (37/ZMTP, "Connection Heartbeating"); what is longer is cut,
+/// as libzmq does.
 pub const PING_CONTEXT_SIZE_MAX: usize = 16;
 
-/// Longest reason of an ERROR, in bytes.
+/// Longest reason of an ERROR, in bytes: its size field is one byte (37/ZMTP).
 pub const ERROR_REASON_SIZE_MAX: usize = 255;
 
 const READY: &[u8] = b"READY";
@@ -37,28 +38,30 @@ const MESSAGE_SUBSCRIBE: u8 = 1;
 /// First byte of a cancellation sent as a message.
 const MESSAGE_CANCEL: u8 = 0;
 
-/// What a command frame says.
+/// What a command frame says (37/ZMTP, "Formal Grammar").
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Command<'a> {
-    /// The sender has ended its handshake; these are its properties, not yet looked at.
+    /// The sender has ended its handshake; these are its properties, not yet looked at ("The NULL
+    /// Security Mechanism").
     Ready(Metadata<'a>),
-    /// The sender refuses the connection.
+    /// The sender refuses the connection ("The NULL Security Mechanism").
     Error {
-        /// Why; printable text by the RFC, unchecked.
+        /// Why: at most [`ERROR_REASON_SIZE_MAX`] bytes, printable text by the RFC, unchecked.
         reason: &'a [u8],
     },
-    /// Wants messages that start with this. Every SUBSCRIBE counts.
+    /// Wants messages that start with this ("The Publish-Subscribe Pattern"). By the RFC every
+    /// SUBSCRIBE counts.
     Subscribe(&'a [u8]),
     /// Takes one SUBSCRIBE of the same topic back.
     Cancel(&'a [u8]),
-    /// Wants a PONG with the same context.
+    /// Wants a PONG with the same context ("Connection Heartbeating").
     Ping {
         /// After how long without traffic to hang up, in tenths of a second; 0 for never.
         ttl: u16,
         /// At most [`PING_CONTEXT_SIZE_MAX`] bytes.
         context: &'a [u8],
     },
-    /// Answers a PING.
+    /// Answers a PING ("Connection Heartbeating").
     Pong {
         /// That of the PING.
         context: &'a [u8],
@@ -70,7 +73,7 @@ pub enum Command<'a> {
     },
 }
 
-/// Reads the body of a command frame.
+/// Reads the body of a command frame (37/ZMTP, "Formal Grammar").
 ///
 /// # Errors
 ///
@@ -96,7 +99,8 @@ pub fn parse(body: &[u8]) -> Result<Command<'_>, Error> {
 
 /// Appends a READY frame with our socket type and, for the types that send one, our routing id.
 ///
-/// The bytes are libzmq's: Socket-Type first, then Identity, possibly empty.
+/// The bytes are libzmq's: Socket-Type first, then Identity, possibly empty (37/ZMTP, "The NULL
+/// Security Mechanism").
 pub fn encode_ready(socket_type: SocketType, routing_id: &[u8], out: &mut Vec<u8>) {
     let identity = socket_type.sends_identity().then_some((IDENTITY, routing_id));
     let properties = [Some((SOCKET_TYPE, socket_type.as_str().as_bytes())), identity].into_iter();
@@ -107,7 +111,8 @@ pub fn encode_ready(socket_type: SocketType, routing_id: &[u8], out: &mut Vec<u8
     }
 }
 
-/// Appends an ERROR frame. A reason beyond [`ERROR_REASON_SIZE_MAX`] bytes is cut.
+/// Appends an ERROR frame (37/ZMTP, "The NULL Security Mechanism"). A reason beyond
+/// [`ERROR_REASON_SIZE_MAX`] bytes is cut.
 pub fn encode_error(reason: &[u8], out: &mut Vec<u8>) {
     let reason = &reason[..reason.len().min(ERROR_REASON_SIZE_MAX)];
     encode_head(ERROR, 1 + reason.len(), out);
@@ -115,13 +120,15 @@ pub fn encode_error(reason: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(reason);
 }
 
-/// Appends a SUBSCRIBE frame, which peers of ZMTP 3.1 understand.
+/// Appends a SUBSCRIBE frame, which peers of ZMTP 3.1 understand (37/ZMTP, "The Publish-Subscribe
+/// Pattern").
 pub fn encode_subscribe(topic: &[u8], out: &mut Vec<u8>) {
     encode_head(SUBSCRIBE, topic.len(), out);
     out.extend_from_slice(topic);
 }
 
-/// Appends a CANCEL frame, which peers of ZMTP 3.1 understand.
+/// Appends a CANCEL frame, which peers of ZMTP 3.1 understand (37/ZMTP, "The Publish-Subscribe
+/// Pattern").
 pub fn encode_cancel(topic: &[u8], out: &mut Vec<u8>) {
     encode_head(CANCEL, topic.len(), out);
     out.extend_from_slice(topic);
@@ -137,8 +144,8 @@ pub fn encode_cancel_message(topic: &[u8], out: &mut Vec<u8>) {
     encode_message(MESSAGE_CANCEL, topic, out);
 }
 
-/// Appends a PING frame; `ttl` in tenths of a second. A context beyond
-/// [`PING_CONTEXT_SIZE_MAX`] bytes is cut.
+/// Appends a PING frame (37/ZMTP, "Connection Heartbeating"); `ttl` in tenths of a second. A
+/// context beyond [`PING_CONTEXT_SIZE_MAX`] bytes is cut.
 pub fn encode_ping(ttl: u16, context: &[u8], out: &mut Vec<u8>) {
     let context = &context[..context.len().min(PING_CONTEXT_SIZE_MAX)];
     encode_head(PING, size_of_val(&ttl) + context.len(), out);
@@ -146,7 +153,8 @@ pub fn encode_ping(ttl: u16, context: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(context);
 }
 
-/// Appends a PONG frame. A context beyond [`PING_CONTEXT_SIZE_MAX`] bytes is cut.
+/// Appends a PONG frame (37/ZMTP, "Connection Heartbeating"). A context beyond
+/// [`PING_CONTEXT_SIZE_MAX`] bytes is cut.
 pub fn encode_pong(context: &[u8], out: &mut Vec<u8>) {
     let context = &context[..context.len().min(PING_CONTEXT_SIZE_MAX)];
     encode_head(PONG, context.len(), out);

@@ -45,7 +45,7 @@ pub enum InvalidFrame {
         /// The size field, in bytes.
         size: u64,
     },
-    /// The size is legal, but larger than the socket's limit for one frame.
+    /// The size is legal, but larger than the socket's limit for one frame (`ZMQ_MAXMSGSIZE`).
     #[error("frame of {size} bytes, at most {size_max} allowed")]
     SizeBeyondMax {
         /// The size field, in bytes.
@@ -61,7 +61,7 @@ pub enum InvalidFrame {
     },
 }
 
-/// Which rule of ZMTP the peer broke.
+/// Which rule of ZMTP the peer broke (37/ZMTP, if a variant names no other).
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PeerMisbehaved {
@@ -71,7 +71,7 @@ pub enum PeerMisbehaved {
     /// A command other than READY and ERROR came before READY.
     #[error("handshake command is neither READY nor ERROR")]
     UnexpectedCommand,
-    /// A handshake command is larger than [`READY_SIZE_MAX`](crate::READY_SIZE_MAX).
+    /// A handshake command is larger than [`READY_SIZE_MAX`](crate::READY_SIZE_MAX), our limit.
     #[error("handshake command of {size} bytes")]
     ReadyTooLong {
         /// Size of the command's body, in bytes.
@@ -83,7 +83,7 @@ pub enum PeerMisbehaved {
     /// A property came twice; the case of names has no meaning.
     #[error("property came twice")]
     DuplicateProperty,
-    /// More than [`PROPERTIES_MAX`](crate::PROPERTIES_MAX) properties came.
+    /// More than [`PROPERTIES_MAX`](crate::PROPERTIES_MAX) properties came, our limit.
     #[error("too many properties")]
     TooManyProperties,
     /// READY names no socket type.
@@ -92,7 +92,7 @@ pub enum PeerMisbehaved {
     /// An answer to a REQ does not begin with an empty frame (28/REQREP).
     #[error("answer without an empty delimiter")]
     DelimiterMissing,
-    /// The topics that a subscriber holds are more, or longer, than a publisher keeps.
+    /// The topics that a subscriber holds are more, or longer, than a publisher keeps: our limit.
     #[error("subscriptions of more than {size_max} bytes")]
     TooManySubscriptions {
         /// The limit for one peer, in bytes; each topic counts 64 more than it has.
@@ -106,7 +106,8 @@ pub enum PeerMisbehaved {
     },
 }
 
-/// Why we cannot talk to the peer.
+/// Why we cannot talk to the peer (37/ZMTP, "Version Negotiation", "The NULL Security Mechanism"
+/// and "The Socket-Type Property").
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PeerIncompatible {

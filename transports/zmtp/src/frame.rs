@@ -16,13 +16,13 @@
 
 use crate::{Error, InvalidFrame};
 
-/// The longest header, in bytes: flags and a size of eight bytes.
+/// The longest header, in bytes: flags and a size of eight bytes (37/ZMTP, "Framing").
 pub const HEADER_LEN_MAX: usize = 9;
 
-/// The shortest header, in bytes: flags and a size of one byte.
+/// The shortest header, in bytes: flags and a size of one byte (37/ZMTP, "Framing").
 pub const HEADER_LEN_MIN: usize = 2;
 
-/// The largest body of a short frame, in bytes.
+/// The largest body of a short frame, in bytes (37/ZMTP, "Framing").
 pub const SHORT_SIZE_MAX: usize = 255;
 
 pub(crate) const MORE: u8 = 1;
@@ -32,7 +32,7 @@ pub(crate) const COMMAND: u8 = 1 << 2;
 /// Largest size that the protocol can express.
 const SIZE_MAX: u64 = u64::MAX >> 1;
 
-/// What the first bytes of a frame say.
+/// What the first bytes of a frame say (37/ZMTP, "Framing").
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Header {
     /// More frames of the same message follow. Never set on a command.
@@ -53,7 +53,8 @@ impl Header {
     }
 }
 
-/// Reads the frame header at the front of `input`. `None`: the header is not whole yet.
+/// Reads the frame header at the front of `input` (37/ZMTP, "Framing"). `None`: the header is not
+/// whole yet.
 ///
 /// The body need not be there. `size_max` limits it, in bytes, commands included, as libzmq's
 /// `ZMQ_MAXMSGSIZE` does; `u64::MAX` is no limit. Each flaw is seen as soon as its byte is there.
@@ -82,7 +83,8 @@ pub fn decode(input: &[u8], size_max: u64) -> Result<Option<Header>, Error> {
     Ok(Some(Header { more: flags & MORE != 0, command: flags & COMMAND != 0, header_len, size }))
 }
 
-/// Writes a frame header for a body of `size` bytes; the number says how many of the bytes count.
+/// Writes a frame header for a body of `size` bytes (37/ZMTP, "Framing"); the number says how many
+/// of the bytes count.
 ///
 /// The header is the shortest possible one. `size` is at most `isize::MAX`, as that of every slice
 /// is, and a command never has `more`.

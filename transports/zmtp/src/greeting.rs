@@ -25,7 +25,7 @@ pub(crate) const GREETING_LEN: usize = 64;
 /// Bytes of its first part.
 pub(crate) const SIGNATURE_LEN: usize = 10;
 
-/// Bytes of the mechanism field in a greeting.
+/// Bytes of the mechanism field in a greeting (37/ZMTP, "Formal Grammar").
 pub const MECHANISM_LEN: usize = 20;
 
 /// The newest minor version that we speak.

@@ -41,7 +41,7 @@ pub const ROUTING_ID_SIZE_MAX: usize = 255;
 /// Pieces that we send: signature, rest of the greeting, READY.
 const PIECES: usize = 3;
 
-/// What we tell the peer about ourselves.
+/// What we tell the peer about ourselves (37/ZMTP, "Connection Metadata").
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Local {
     /// Our socket type.
@@ -51,7 +51,7 @@ pub struct Local {
     pub routing_id: Bytes,
 }
 
-/// What the peer told us about itself.
+/// What the peer told us about itself (37/ZMTP, "Connection Metadata").
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Peer {
     /// The minor version of ZMTP 3 that both speak: the lower one of theirs and ours, 0 or 1.
@@ -66,7 +66,8 @@ pub struct Peer {
     pub properties: Vec<(Bytes, Bytes)>,
 }
 
-/// One side of a handshake with the NULL mechanism.
+/// One side of a handshake with the NULL mechanism (37/ZMTP, "Version Negotiation", "The NULL
+/// Security Mechanism").
 #[derive(Clone, Debug)]
 pub struct Handshake {
     local: Local,
@@ -106,8 +107,10 @@ impl Handshake {
     /// # Errors
     ///
     /// * [`PeerIncompatible`]: each of its variants.
-    /// * [`PeerMisbehaved`]: each of its variants.
-    /// * [`InvalidFrame`](crate::InvalidFrame): a command that is no valid frame.
+    /// * [`PeerMisbehaved`]: each of its variants but `DelimiterMissing` and
+    ///   `TooManySubscriptions`, which are of later frames.
+    /// * [`InvalidFrame`](crate::InvalidFrame): a command that is no valid frame; of any size, so
+    ///   not `SizeBeyondMax`.
     pub fn handle_input(&mut self, input: &[u8]) -> Result<usize, Error> {
         if let Some(failure) = self.failure {
             return Err(failure);
@@ -151,7 +154,7 @@ impl Handshake {
     }
 
     /// The reason in the ERROR command that ended the handshake with
-    /// [`PeerIncompatible::Refused`].
+    /// [`PeerIncompatible::Refused`]: at most 255 bytes.
     pub fn refusal(&self) -> Option<&[u8]> {
         self.refusal.as_deref()
     }

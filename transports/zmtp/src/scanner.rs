@@ -12,7 +12,8 @@
 use crate::Error;
 use crate::frame::{self, COMMAND, Header, MORE};
 
-/// Finds whole frames and messages in the bytes of one connection, from the end of the handshake.
+/// Finds whole frames and messages in the bytes of one connection, from the end of the handshake
+/// (37/ZMTP, "Framing").
 #[derive(Clone, Debug)]
 pub struct Scanner {
     size_max: u64,

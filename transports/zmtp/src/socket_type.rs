@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-/// One of the eleven socket types of ZMTP 3.0.
+/// One of the eleven socket types of ZMTP 3.0 (37/ZMTP, "The Socket-Type Property").
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum SocketType {
     /// Exclusive pair (31/EXPAIR).
@@ -73,7 +73,8 @@ impl SocketType {
         Self::ALL.into_iter().find(|socket_type| socket_type.as_str().as_bytes() == value)
     }
 
-    /// Whether a socket of this type may talk to one of type `peer`.
+    /// Whether a socket of this type may talk to one of type `peer` (37/ZMTP, "The Socket-Type
+    /// Property").
     pub const fn accepts(self, peer: Self) -> bool {
         match self {
             Self::Pair => matches!(peer, Self::Pair),
@@ -88,7 +89,8 @@ impl SocketType {
         }
     }
 
-    /// Whether READY carries an Identity property, possibly empty. libzmq sends it for these.
+    /// Whether READY carries an Identity property, possibly empty (37/ZMTP, "The Identity
+    /// Property"). libzmq sends it for these.
     pub const fn sends_identity(self) -> bool {
         matches!(self, Self::Req | Self::Dealer | Self::Router)
     }

@@ -18,7 +18,8 @@ pub(crate) const SOCKET_TYPE: &[u8] = b"Socket-Type";
 /// Name of the property with the sender's routing id.
 pub(crate) const IDENTITY: &[u8] = b"Identity";
 
-/// Iterates over the properties in READY, in wire order, as (name, value).
+/// Iterates over the properties in READY, in wire order, as (name, value) (37/ZMTP, "Connection
+/// Metadata").
 ///
 /// A list that is not well-formed gives [`PeerMisbehaved::MalformedCommand`] once, then ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
