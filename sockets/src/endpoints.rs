@@ -63,8 +63,12 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     /// (`zmq_bind(3)`).
     ///
     /// # Errors
-    /// [`Error::Transport`] with what is wrong with the endpoint, or what the kernel refused;
-    /// [`Error::NoThread`], [`Error::Terminated`].
+    /// * [`Error::Transport`] with `InvalidEndpoint` or `UnknownTransport` for what cannot be read
+    ///   or bound; with `AddressInUse`, `AddressNotAvailable`, `NoSuchDevice`, `PermissionDenied`,
+    ///   `TooManyOpenFiles` or `Kernel` for what this machine refuses.
+    /// * At the first tcp or ipc endpoint of its context [`Error::Transport`] with `Engine` if
+    ///   there is no ring to be had, and [`Error::NoThread`] if there is no I/O thread to be had.
+    /// * [Those of every call](Error#of-every-call).
     pub fn bind(&mut self, endpoint: &str) -> Result<String, Error> {
         self.settle()?;
         let parsed = Endpoint::parse(endpoint)?;
@@ -88,11 +92,13 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     /// Connects to an endpoint, and stays connected. Returns before the connection stands; what is
     /// sent meanwhile waits for it. A host name is looked up for each attempt to connect, in a
     /// thread of its own; one that is not found is tried again, like a peer that is not there. A
-    /// second connect to the same endpoint does nothing for PUB, SUB, REQ and DEALER
+    /// second connect to the same tcp or ipc endpoint does nothing for PUB, SUB, REQ and DEALER
     /// (`zmq_connect(3)`).
     ///
     /// # Errors
-    /// As [`bind`](Self::bind).
+    /// As [`bind`](Self::bind), but of what this machine refuses only `NoSuchDevice`,
+    /// `TooManyOpenFiles` and `Kernel`, for a source or a zone. An inproc name that is bound to a
+    /// socket of a type that this one cannot talk to is an `InvalidEndpoint`.
     pub fn connect(&mut self, endpoint: &str) -> Result<(), Error> {
         self.settle()?;
         let parsed = Endpoint::parse(endpoint)?;
@@ -137,8 +143,8 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     /// this returns, the address can be bound again (`zmq_unbind(3)`).
     ///
     /// # Errors
-    /// [`Error::Transport`] with `EndpointNotFound` if nothing is bound there, or if the ring
-    /// fails; [`Error::Terminated`], [`Error::NoThread`].
+    /// [`Error::Transport`] with `EndpointNotFound` if nothing is bound there;
+    /// [those of every call](Error#of-every-call).
     pub fn unbind(&mut self, endpoint: &str) -> Result<(), Error> {
         self.settle()?;
         let is_bound = |place: &Place| !matches!(place, Place::Pipe(_));
@@ -187,7 +193,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     ///
     /// # Errors
     /// [`Error::Transport`] with `EndpointNotFound` if nothing is connected there;
-    /// [`Error::Terminated`], [`Error::NoThread`].
+    /// [those of every call](Error#of-every-call).
     pub fn disconnect(&mut self, endpoint: &str) -> Result<(), Error> {
         self.settle()?;
         let is_connected = |place: &Place| matches!(place, Place::Pipe(_));

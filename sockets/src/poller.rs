@@ -14,12 +14,14 @@ use crate::driver::{AnyContext, Driver};
 use crate::pattern::Pattern;
 use crate::socket::Socket;
 
-/// What to wait for.
+/// What to wait for (`events` of a `zmq_pollitem_t`, `zmq_poll(3)`).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Interest {
-    /// A message can be received.
+    /// A message can be received (`ZMQ_POLLIN`).
     pub readable: bool,
-    /// A message can be sent.
+    /// A message can be sent (`ZMQ_POLLOUT`). Of ROUTER and XSUB that is always so, for they drop
+    /// what finds no room; a publisher that does not drop may wait nevertheless, depending on the
+    /// topic.
     pub writable: bool,
 }
 
@@ -32,12 +34,12 @@ impl Interest {
     pub const BOTH: Self = Self { readable: true, writable: true };
 }
 
-/// A socket that can do something.
+/// A socket that can do something (`revents` of a `zmq_pollitem_t`, `zmq_poll(3)`).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Ready {
     /// Its place among those that were polled.
     pub index: usize,
-    /// Of what was asked, what it can do.
+    /// Of what was asked, what it can do; never nothing.
     pub can: Interest,
 }
 
@@ -71,7 +73,9 @@ impl<P: Pattern, D: Driver> Poll<D> for Socket<P, D> {
     }
 }
 
-/// Waits for several sockets of one context; with I/O threads, of several contexts too.
+/// Waits for several sockets of one context; with I/O threads, of several contexts too
+/// (`zmq_poll(3)`, `zmq_poller(3)`). Descriptors of others are not waited for: a loop that has some
+/// waits there, for [`LocalContext::with_fd`](crate::LocalContext::with_fd).
 ///
 /// ```
 /// # fn try_it(mut a: zring::Pull, mut b: zring::Sub) -> Result<(), zring::Error> {
@@ -103,12 +107,16 @@ impl<D: Driver> Poller<D> {
     }
 
     /// Waits until a socket can do what is asked of it, or the timeout is over; without one, as
-    /// long as it takes. Answers who can do what: nobody, after the timeout.
+    /// long as it takes, and with zero not at all (`zmq_poll(3)`). Answers who can do what: nobody,
+    /// after the timeout.
     ///
     /// # Errors
-    /// [`Error::Interrupted`], [`Error::Terminated`], [`Error::NoThread`]; [`Error::OtherContext`]
-    /// for a caller-driven socket of another context, which this one's calls do not turn;
-    /// [`Error::Transport`] if the ring fails.
+    /// * [`Error::Interrupted`] if a signal was handled while it slept.
+    /// * [`Error::WouldBlock`] without a timeout, where sockets of its context
+    ///   [cannot wait](Socket#waiting).
+    /// * [`Error::OtherContext`] if it would have to wait, and one of the sockets is caller-driven
+    ///   by another context, which this one's calls do not turn.
+    /// * Of any of the sockets [those of every call](Error#of-every-call).
     pub fn wait(
         &mut self,
         sockets: &mut [(&mut dyn Pollable<D>, Interest)],

@@ -25,13 +25,21 @@ use crate::endpoints::Endpoints;
 use crate::pattern::{Pattern, Receives, Refusal, Sends, Subscribes};
 use crate::pipes::{Pipe, PipeKey, Pipes};
 
-/// A socket of pattern `P`, driven by `D`. It can do what its pattern can:
+/// A socket of pattern `P`, driven by `D` (`zmq_socket(3)`). It can do what its pattern can:
 ///
 /// ```compile_fail
 /// # fn try_it(mut sub: zring::Sub) {
 /// sub.send("a SUB has no send");
 /// # }
 /// ```
+///
+/// Dropping it closes it (`zmq_close(3)`): what was sent still leaves, as long as
+/// [`linger`](Builder::linger) says.
+///
+/// # Waiting
+/// A caller-driven socket whose context has never had a tcp or ipc endpoint cannot wait for a peer:
+/// all there are live on the thread that would wait. It answers [`Error::WouldBlock`], at once if
+/// it has no timeout. Once the context has a ring it waits, though no inproc peer can end that.
 pub struct Socket<P: Pattern, D: Driver = IoThreads> {
     pub(crate) pattern: P,
     pub(crate) pipes: Pipes,
@@ -51,7 +59,7 @@ pub struct Socket<P: Pattern, D: Driver = IoThreads> {
 }
 
 impl<P: Pattern, D: Driver> Socket<P, D> {
-    /// A socket with default options.
+    /// A socket with default options (`zmq_socket(3)`).
     ///
     /// # Errors
     /// None today; an error is answered like those of [`Builder::build`].
@@ -94,10 +102,12 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         self.pipes.present()
     }
 
-    /// Lets everything leave that the kernel takes now. With I/O threads it leaves by itself.
+    /// Lets everything leave that the kernel takes now, of all sockets of a caller-driven context.
+    /// With I/O threads it leaves by itself, and this does nothing.
     ///
     /// # Errors
-    /// [`Error::Transport`] if the ring fails.
+    /// [`Error::Transport`] with `Engine` if the kernel refuses the ring of a caller-driven
+    /// context, or in the child of a fork.
     pub fn flush(&mut self) -> Result<(), Error> {
         self.driver.flush()
     }
@@ -219,13 +229,14 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     }
 
     /// Peers whose connection was closed for what they sent: their number, and the last with the
-    /// exact error. Such a peer is told nothing but by the closing, and fails no call here.
+    /// exact error. Such a peer is told nothing but by the closing, and fails no call here
+    /// (`ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL` in `zmq_socket_monitor(3)`).
     #[must_use]
     pub fn rejections(&self) -> Rejections {
         self.rejections.read()
     }
 
-    /// What each peer's pipe has counted.
+    /// What each peer's pipe has counted, in no order; libzmq has no such thing.
     #[must_use]
     pub fn counters(&mut self) -> Vec<PipeCounters> {
         self.take_events();
@@ -234,7 +245,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
 }
 
 impl<P: Pattern> Socket<P> {
-    /// Options of a socket, for either kind of context.
+    /// Options of a socket, for either kind of context (`zmq_setsockopt(3)`).
     #[must_use]
     pub fn builder() -> Builder<P> {
         Builder::new()
@@ -242,21 +253,23 @@ impl<P: Pattern> Socket<P> {
 }
 
 impl<P: Sends, D: Driver> Socket<P, D> {
-    /// Sends a message of one frame, or the last frame of a message. Waits for room, as long as the
-    /// send timeout allows.
+    /// Sends a message of one frame, or the last frame of a message (`zmq_send(3)`). Waits for
+    /// room, as long as the send timeout allows.
     ///
     /// # Errors
-    /// [`Error::WouldBlock`] after the timeout, [`Error::State`] out of turn,
-    /// [`Error::Interrupted`], [`Error::Terminated`]. Nothing was sent then.
+    /// At the first frame of a message [`Error::WouldBlock`] after the timeout, or where it [cannot
+    /// wait](Socket#waiting); [`Error::State`] of a REQ or REP out of turn; [`Error::Interrupted`].
+    /// Nothing of it was sent then. At any frame [those of every call](Error#of-every-call). REP,
+    /// ROUTER and XSUB drop what finds no room, and never answer the first.
     #[inline]
     pub fn send<'a>(&mut self, body: impl Into<Payload<'a>>) -> Result<(), Error> {
         self.send_frame(body.into().lend(), false, true)
     }
 
-    /// As [`send`](Self::send), without waiting.
+    /// As [`send`](Self::send), without waiting (`ZMQ_DONTWAIT`).
     ///
     /// # Errors
-    /// [`Error::WouldBlock`] without room; otherwise as `send`.
+    /// [`Error::WouldBlock`] without room, never [`Error::Interrupted`]; otherwise as `send`.
     #[inline]
     pub fn try_send<'a>(&mut self, body: impl Into<Payload<'a>>) -> Result<(), Error> {
         self.send_frame(body.into().lend(), false, false)
@@ -271,7 +284,7 @@ impl<P: Sends, D: Driver> Socket<P, D> {
         self.send_frame(body.into().lend(), true, true)
     }
 
-    /// As [`send_more`](Self::send_more), without waiting.
+    /// As [`send_more`](Self::send_more), without waiting (`ZMQ_SNDMORE | ZMQ_DONTWAIT`).
     ///
     /// # Errors
     /// As [`try_send`](Self::try_send).
@@ -279,7 +292,8 @@ impl<P: Sends, D: Driver> Socket<P, D> {
         self.send_frame(body.into().lend(), true, false)
     }
 
-    /// Sends a message of these frames. Of none, nothing is sent.
+    /// Sends a message of these frames (`zmq_send(3)`, "Multi-part messages"). Of none, nothing is
+    /// sent.
     ///
     /// # Errors
     /// As [`send`](Self::send).
@@ -290,7 +304,7 @@ impl<P: Sends, D: Driver> Socket<P, D> {
         self.send_frames(frames, true)
     }
 
-    /// As [`send_multipart`](Self::send_multipart), without waiting.
+    /// As [`send_multipart`](Self::send_multipart), without waiting (`ZMQ_DONTWAIT`).
     ///
     /// # Errors
     /// As [`try_send`](Self::try_send).
@@ -360,11 +374,13 @@ impl<P: Sends, D: Driver> Socket<P, D> {
 }
 
 impl<P: Receives, D: Driver> Socket<P, D> {
-    /// Receives the next frame. Waits for it, as long as the receive timeout allows.
+    /// Receives the next frame (`zmq_recv(3)`). Waits for it, as long as the receive timeout
+    /// allows.
     ///
     /// # Errors
-    /// [`Error::WouldBlock`] after the timeout, [`Error::State`] out of turn,
-    /// [`Error::Interrupted`], [`Error::Terminated`].
+    /// [`Error::WouldBlock`] after the timeout, or where it [cannot wait](Socket#waiting);
+    /// [`Error::State`] of a REQ or REP out of turn; [`Error::Interrupted`]; and
+    /// [those of every call](Error#of-every-call). What has come stays to be received.
     #[inline]
     pub fn recv(&mut self) -> Result<Message, Error> {
         let mut frame = Message::new();
@@ -373,7 +389,7 @@ impl<P: Receives, D: Driver> Socket<P, D> {
     }
 
     /// As [`recv`](Self::recv), into a message that is overwritten: the least that receiving can
-    /// cost. After an error the message's content is undefined.
+    /// cost (`zmq_msg_recv(3)`). After an error the message's content is undefined.
     ///
     /// # Errors
     /// As `recv`.
@@ -382,10 +398,11 @@ impl<P: Receives, D: Driver> Socket<P, D> {
         self.receive_frame(frame, true)
     }
 
-    /// As [`recv`](Self::recv), without waiting.
+    /// As [`recv`](Self::recv), without waiting (`ZMQ_DONTWAIT`).
     ///
     /// # Errors
-    /// [`Error::WouldBlock`] if nothing has come; otherwise as `recv`.
+    /// [`Error::WouldBlock`] if nothing has come, never [`Error::Interrupted`]; otherwise as
+    /// `recv`.
     #[inline]
     pub fn try_recv(&mut self) -> Result<Message, Error> {
         let mut frame = Message::new();
@@ -393,7 +410,7 @@ impl<P: Receives, D: Driver> Socket<P, D> {
         Ok(frame)
     }
 
-    /// As [`recv_into`](Self::recv_into), without waiting.
+    /// As [`recv_into`](Self::recv_into), without waiting (`ZMQ_DONTWAIT`).
     ///
     /// # Errors
     /// As [`try_recv`](Self::try_recv).
@@ -402,8 +419,8 @@ impl<P: Receives, D: Driver> Socket<P, D> {
         self.receive_frame(frame, false)
     }
 
-    /// Receives the frames of the next message. A message whose first frame was received already
-    /// is received to its end.
+    /// Receives the frames of the next message (`zmq_recv(3)`, "Multi-part messages"). A message
+    /// whose first frame was received already is received to its end.
     ///
     /// # Errors
     /// As [`recv`](Self::recv).
@@ -413,7 +430,7 @@ impl<P: Receives, D: Driver> Socket<P, D> {
         Ok(frames)
     }
 
-    /// As [`recv_multipart`](Self::recv_multipart), without waiting.
+    /// As [`recv_multipart`](Self::recv_multipart), without waiting (`ZMQ_DONTWAIT`).
     ///
     /// # Errors
     /// As [`try_recv`](Self::try_recv).
@@ -484,9 +501,10 @@ impl<P: Receives, D: Driver> Socket<P, D> {
 impl<P: Subscribes, D: Driver> Socket<P, D> {
     /// From now on receives the messages that begin with `prefix`; all, if it is empty. The same
     /// prefix may be subscribed to again, and then takes as many calls to undo (`ZMQ_SUBSCRIBE`).
+    /// It never waits: publishers are told as soon as they can be.
     ///
     /// # Errors
-    /// [`Error::Terminated`].
+    /// [Those of every call](Error#of-every-call).
     pub fn subscribe(&mut self, prefix: impl AsRef<[u8]>) -> Result<(), Error> {
         self.settle()?;
         self.pattern.subscribe(&mut self.pipes, prefix.as_ref());
@@ -497,7 +515,7 @@ impl<P: Subscribes, D: Driver> Socket<P, D> {
     /// (`ZMQ_UNSUBSCRIBE`).
     ///
     /// # Errors
-    /// [`Error::Terminated`].
+    /// [Those of every call](Error#of-every-call).
     pub fn unsubscribe(&mut self, prefix: impl AsRef<[u8]>) -> Result<(), Error> {
         self.settle()?;
         self.pattern.unsubscribe(&mut self.pipes, prefix.as_ref());
@@ -523,7 +541,7 @@ impl<P: Pattern, D: Driver> Drop for Socket<P, D> {
     }
 }
 
-/// What one peer's pipe has counted since it began.
+/// What one peer's pipe has counted since it began; one that is connected to outlives connections.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct PipeCounters {

@@ -29,13 +29,13 @@ const GATHER_SIZE: usize = 64 * 1024 - 53;
 /// A message this long after the last flush is a lone one, and leaves at once.
 const LONE_AFTER: Duration = Duration::from_micros(20);
 
-/// How a caller-driven context waits.
+/// How a caller-driven context waits, once it has a ring: from the first tcp or ipc endpoint on.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Wait {
     /// Sleeps in the kernel. Waking costs some 30 µs.
     #[default]
     Block,
-    /// Never sleeps: takes a core for as long as it waits.
+    /// Never sleeps: takes a core for as long as it waits. No signal ends that.
     Spin,
     /// Spins for so long, then sleeps.
     SpinThenBlock(Duration),
@@ -82,25 +82,29 @@ impl LocalContext {
     }
 
     /// Does what is due, and waits for more until something has happened, or so long; without a
-    /// time, as long as it takes.
+    /// time, as long as it takes. Before the first tcp or ipc endpoint nothing can happen, and it
+    /// returns at once, whatever the time.
     ///
     /// # Errors
-    /// [`Error::Interrupted`] if a signal was handled meanwhile.
+    /// [`Error::Interrupted`] if a signal was handled while it slept; [`Error::Transport`] with
+    /// `Engine` if the kernel refuses the ring, or in the child of a fork.
     pub fn turn(&self, timeout: Option<Duration>) -> Result<(), Error> {
         let until = timeout.and_then(deadline_after);
         self.driver.shared.turn(self.driver.shared.wait.until(until), &[])
     }
 
-    /// Lets everything leave that the kernel takes now.
+    /// Lets everything leave that the kernel takes now, without waiting.
     ///
     /// # Errors
-    /// [`Error::Transport`] if the ring fails.
+    /// [`Error::Transport`] with `Engine` if the kernel refuses the ring, or in the child of a
+    /// fork.
     pub fn flush(&self) -> Result<(), Error> {
         self.driver.shared.flush()
     }
 
     /// When the next call is due although nothing has happened, for a loop that waits elsewhere:
-    /// at once, if the last one has left something to be done.
+    /// at once, if the last one has left something to be done. `None` is never, and is the answer
+    /// before the first tcp or ipc endpoint.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.driver.shared.worker.borrow().as_ref().and_then(Worker::deadline)
@@ -108,10 +112,14 @@ impl LocalContext {
 
     /// Calls `f` with a descriptor that polls readable when a call is due, besides the
     /// [deadline](Self::deadline); each call that turns the context empties it. `None` before the
-    /// first tcp or ipc endpoint.
+    /// first tcp or ipc endpoint. What `ZMQ_FD` is for one socket, this is for all of the context.
     ///
     /// # Errors
-    /// [`Error::Transport`] if the kernel has no descriptor left, the first time.
+    /// [`Error::Transport`] with `Engine`, the first time: the kernel has no descriptor left, or
+    /// refuses to register it.
+    ///
+    /// # Panics
+    /// If `f` itself turns the context: calls it, or sends, receives or polls with its sockets.
     pub fn with_fd<T>(&self, f: impl FnOnce(BorrowedFd<'_>) -> T) -> Result<Option<T>, Error> {
         let mut worker = self.driver.shared.worker.borrow_mut();
         let Some(worker) = &mut *worker else { return Ok(None) };
@@ -127,7 +135,7 @@ impl AnyContext for LocalContext {
     }
 }
 
-/// Sockets driven by their own thread's calls. They stay on that thread:
+/// Sockets driven by their own thread's calls; libzmq has no such thing. They stay on that thread:
 ///
 /// ```compile_fail
 /// fn must_be_send<T: Send>() {}
