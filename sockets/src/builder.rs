@@ -42,7 +42,7 @@ pub(crate) struct Options {
     pub(crate) is_lossless: bool,
 }
 
-/// Options of a socket of pattern `P`.
+/// Options of a socket of pattern `P` (`zmq_setsockopt(3)`).
 ///
 /// ```
 /// # fn main() -> Result<(), zring::Error> {
@@ -78,7 +78,8 @@ impl<P: Pattern> Builder<P> {
         Self { options, pattern: PhantomData }
     }
 
-    /// The socket.
+    /// The socket (`zmq_socket(3)`). In a context that was shut down one is made too, and its calls
+    /// say so.
     ///
     /// # Errors
     /// [`Error::InvalidOption`] for an option out of its range, or that this pattern does not have.
@@ -117,7 +118,7 @@ impl<P: Pattern> Builder<P> {
     }
 
     /// Messages that may wait to be received, from each peer; 1000 by default, 0 for any number
-    /// (`ZMQ_RCVHWM`).
+    /// (`ZMQ_RCVHWM`). Over inproc both sides' marks add up, and 0 on either is any number.
     #[must_use]
     pub const fn receive_high_water_mark(mut self, messages: usize) -> Self {
         self.options.receive_mark = messages;
@@ -132,14 +133,16 @@ impl<P: Pattern> Builder<P> {
         self
     }
 
-    /// How long `send` may wait; `None`, the default, is as long as it takes (`ZMQ_SNDTIMEO`).
+    /// How long `send` may wait; `None`, the default, is as long as it takes, and zero not at all
+    /// (`ZMQ_SNDTIMEO`).
     #[must_use]
     pub const fn send_timeout(mut self, time: Option<Duration>) -> Self {
         self.options.send_timeout = time;
         self
     }
 
-    /// How long `recv` may wait; `None`, the default, is as long as it takes (`ZMQ_RCVTIMEO`).
+    /// How long `recv` may wait; `None`, the default, is as long as it takes, and zero not at all
+    /// (`ZMQ_RCVTIMEO`).
     #[must_use]
     pub const fn receive_timeout(mut self, time: Option<Duration>) -> Self {
         self.options.receive_timeout = time;
@@ -186,16 +189,16 @@ impl<P: Pattern> Builder<P> {
         self
     }
 
-    /// The kernel's send buffer of each connection, in bytes; `None`, the default, lets the kernel
-    /// choose (`ZMQ_SNDBUF`).
+    /// The kernel's send buffer of each connection, in bytes, which the kernel doubles; `None`, the
+    /// default, lets it choose (`ZMQ_SNDBUF`, `SO_SNDBUF` in socket(7)).
     #[must_use]
     pub const fn send_buffer(mut self, bytes: Option<usize>) -> Self {
         self.options.tuning.send_buffer = bytes;
         self
     }
 
-    /// The kernel's receive buffer of each connection, in bytes; `None`, the default, lets the
-    /// kernel choose (`ZMQ_RCVBUF`).
+    /// The kernel's receive buffer of each connection, in bytes, which the kernel doubles; `None`,
+    /// the default, lets it choose (`ZMQ_RCVBUF`, `SO_RCVBUF` in socket(7)).
     #[must_use]
     pub const fn receive_buffer(mut self, bytes: Option<usize>) -> Self {
         self.options.tuning.receive_buffer = bytes;

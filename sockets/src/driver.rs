@@ -28,7 +28,7 @@ pub use io_threads::{Context, ContextBuilder, IoThreads};
 #[expect(private_bounds, reason = "how a driver drives is this crate's own business")]
 pub trait Driver: Drive {}
 
-/// A [`Context`] or a [`LocalContext`]: what sockets are made with. Sealed.
+/// A [`Context`] or a [`LocalContext`]: what sockets are made with (`zmq_ctx_new(3)`).
 pub trait AnyContext {
     /// Who turns its reactors.
     type Driver: Driver;
@@ -36,8 +36,8 @@ pub trait AnyContext {
     /// Its driver.
     fn driver(&self) -> &Self::Driver;
 
-    /// What the context's rings make use of on this kernel. `None` before the first tcp or ipc
-    /// endpoint.
+    /// What the context's rings make use of on this kernel (`io_uring_setup(2)`). `None` before the
+    /// first tcp or ipc endpoint.
     fn features(&self) -> Option<Features> {
         self.driver().crew().features()
     }

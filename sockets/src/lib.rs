@@ -49,25 +49,25 @@ pub use zring_zmtp::{
     Error as ProtocolError, InvalidFrame, PeerIncompatible, PeerMisbehaved, SocketType,
 };
 
-/// See [`pattern::Pub`].
+/// See [`pattern::Pub`] (`ZMQ_PUB`).
 pub type Pub<D = IoThreads> = Socket<pattern::Pub, D>;
-/// See [`pattern::Sub`].
+/// See [`pattern::Sub`] (`ZMQ_SUB`).
 pub type Sub<D = IoThreads> = Socket<pattern::Sub, D>;
-/// See [`pattern::XPub`].
+/// See [`pattern::XPub`] (`ZMQ_XPUB`).
 pub type XPub<D = IoThreads> = Socket<pattern::XPub, D>;
-/// See [`pattern::XSub`].
+/// See [`pattern::XSub`] (`ZMQ_XSUB`).
 pub type XSub<D = IoThreads> = Socket<pattern::XSub, D>;
-/// See [`pattern::Push`].
+/// See [`pattern::Push`] (`ZMQ_PUSH`).
 pub type Push<D = IoThreads> = Socket<pattern::Push, D>;
-/// See [`pattern::Pull`].
+/// See [`pattern::Pull`] (`ZMQ_PULL`).
 pub type Pull<D = IoThreads> = Socket<pattern::Pull, D>;
-/// See [`pattern::Req`].
+/// See [`pattern::Req`] (`ZMQ_REQ`).
 pub type Req<D = IoThreads> = Socket<pattern::Req, D>;
-/// See [`pattern::Rep`].
+/// See [`pattern::Rep`] (`ZMQ_REP`).
 pub type Rep<D = IoThreads> = Socket<pattern::Rep, D>;
-/// See [`pattern::Dealer`].
+/// See [`pattern::Dealer`] (`ZMQ_DEALER`).
 pub type Dealer<D = IoThreads> = Socket<pattern::Dealer, D>;
-/// See [`pattern::Router`].
+/// See [`pattern::Router`] (`ZMQ_ROUTER`).
 pub type Router<D = IoThreads> = Socket<pattern::Router, D>;
-/// See [`pattern::Pair`].
+/// See [`pattern::Pair`] (`ZMQ_PAIR`).
 pub type Pair<D = IoThreads> = Socket<pattern::Pair, D>;

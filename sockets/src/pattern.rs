@@ -132,17 +132,17 @@ pub(crate) trait Subscribing: Behaviour {
     fn unsubscribe(&mut self, pipes: &mut Pipes, prefix: &[u8]);
 }
 
-/// Any of ZeroMQ's patterns. Sealed.
+/// Any of ZeroMQ's patterns (`zmq_socket(3)`). Sealed.
 #[expect(private_bounds, reason = "what a pattern does is this crate's own business")]
 pub trait Pattern: Behaviour {}
 
-/// A pattern that can send. Sealed.
+/// A pattern that can send (`zmq_send(3)`). Sealed.
 pub trait Sends: Pattern {}
 
-/// A pattern that can receive. Sealed.
+/// A pattern that can receive (`zmq_recv(3)`). Sealed.
 pub trait Receives: Pattern {}
 
-/// A pattern that subscribes to messages by their first bytes. Sealed.
+/// A pattern that subscribes to messages by their first bytes (RFC 29/PUBSUB). Sealed.
 #[expect(private_bounds, reason = "what a pattern does is this crate's own business")]
 pub trait Subscribes: Pattern + Subscribing {}
 

@@ -11,12 +11,14 @@ use std::io;
 
 use zring_engine::Errno;
 
-/// Why a call about an endpoint failed, sorted by whose fault it is.
+/// Why a call about an endpoint failed, sorted by whose fault it is (`zmq_bind(3)`,
+/// `zmq_connect(3)`, `zmq_unbind(3)`, `zmq_disconnect(3)`).
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     // The caller's: the text of the endpoint.
-    /// The endpoint cannot be read, or cannot be used for what was asked.
+    /// The endpoint cannot be read, or cannot be used for what was asked (`EINVAL`; `zmq_tcp(7)`,
+    /// `zmq_ipc(7)` and `zmq_inproc(7)` say what can).
     #[error("{endpoint}: {reason}")]
     InvalidEndpoint {
         /// The endpoint as given.
@@ -24,13 +26,13 @@ pub enum Error {
         /// What is wrong with it, as a clause.
         reason: &'static str,
     },
-    /// What stands before `://` names no transport of this crate.
+    /// What stands before `://` names no transport of this crate (`EPROTONOSUPPORT`).
     #[error("{endpoint}: no such transport (there are tcp, ipc and inproc)")]
     UnknownTransport {
         /// The endpoint as given.
         endpoint: String,
     },
-    /// Nothing was bound or connected under this name.
+    /// Nothing was bound or connected under this name (`ENOENT`).
     #[error("{endpoint}: neither bound nor connected")]
     EndpointNotFound {
         /// The endpoint as given.
@@ -78,7 +80,7 @@ pub enum Error {
         /// What the kernel answered.
         errno: Errno,
     },
-    /// The ring, not an endpoint.
+    /// The ring, not an endpoint (`io_uring_setup(2)`, `io_uring_enter(2)`).
     #[error(transparent)]
     Engine(#[from] zring_engine::Error),
 }

@@ -12,10 +12,10 @@ use std::ops::Deref;
 use bytes::Bytes;
 use zring_engine::block::Slice;
 
-/// Frames of up to this many bytes are held in the message itself.
+/// Frames of up to this many bytes are held in the message itself; libzmq holds 33.
 pub const INLINE_MAX: usize = 70;
 
-/// One frame of a message, and whether more frames of the same message follow.
+/// One frame of a message, and whether more frames of the same message follow (`zmq_msg_t`).
 #[derive(Clone)]
 pub struct Message {
     body: Body,
@@ -30,7 +30,7 @@ enum Body {
 }
 
 impl Message {
-    /// A frame without bytes, the last of its message.
+    /// A frame without bytes, the last of its message (`zmq_msg_init(3)`).
     #[must_use]
     pub const fn new() -> Self {
         Self { body: Body::Inline { len: 0, bytes: [0; INLINE_MAX] }, has_more: false }
@@ -62,13 +62,14 @@ impl Message {
         Self { body: Body::Bytes(bytes), has_more }
     }
 
-    /// A frame that more frames of the same message follow.
+    /// A frame that more frames of the same message follow. Sending it does not look at that: there
+    /// the call says whether more follow.
     #[must_use]
     pub const fn with_more(bytes: Bytes) -> Self {
         Self::from_bytes(bytes, true)
     }
 
-    /// Whether more frames of the same message follow this one (`ZMQ_RCVMORE`).
+    /// Whether more frames of the same message follow this one (`zmq_msg_more(3)`, `ZMQ_RCVMORE`).
     #[inline]
     #[must_use]
     pub const fn has_more(&self) -> bool {
@@ -172,12 +173,13 @@ impl<const N: usize> From<&[u8; N]> for Message {
     }
 }
 
-/// The body of a frame on its way out: borrowed bytes are copied once, owned ones may be shared.
+/// The body of a frame on its way out: borrowed bytes are copied once, owned ones may be shared
+/// (the buffer of `zmq_send(3)`, and the `zmq_msg_init_data(3)` of `zmq_msg_send(3)`).
 #[derive(Clone, Debug)]
 pub enum Payload<'a> {
     /// Bytes that are copied before the call returns.
     Borrowed(&'a [u8]),
-    /// Bytes that a large frame refers to until it is sent.
+    /// Bytes that a frame of more than 8 KiB refers to until it is sent; fewer are copied.
     Owned(Bytes),
 }
 

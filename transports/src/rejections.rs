@@ -12,7 +12,8 @@ use bytes::Bytes;
 use zring_engine::sync::{Mutex, lock};
 use zring_zmtp::Error;
 
-/// A peer whose connection was closed because it broke the protocol, or cannot be talked to.
+/// A peer whose connection was closed because it broke the protocol, or cannot be talked to
+/// (`ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL` in `zmq_socket_monitor(3)`).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RejectedPeer {
     /// The endpoint it came to, or that was connected to.

@@ -37,20 +37,21 @@ pub struct Context {
 }
 
 impl Context {
-    /// A context with one I/O thread.
+    /// A context with one I/O thread (`zmq_ctx_new(3)`).
     #[must_use]
     pub fn new() -> Self {
         ContextBuilder::default().start()
     }
 
-    /// Options of a context.
+    /// Options of a context (`zmq_ctx_set(3)`).
     #[must_use]
     pub fn builder() -> ContextBuilder {
         ContextBuilder::default()
     }
 
-    /// Ends all waiting, now and later: every call on the context's sockets answers
-    /// [`Error::Terminated`], but dropping them works (`zmq_ctx_shutdown(3)`).
+    /// Ends all waiting, now and later: every call on the context's sockets that can wait, bind,
+    /// connect or subscribe answers [`Error::Terminated`], and dropping them works
+    /// (`zmq_ctx_shutdown(3)`). Sockets that are made later are told too.
     pub fn shutdown(&self) {
         self.driver.shared.shut_down();
     }
@@ -70,7 +71,7 @@ impl AnyContext for Context {
     }
 }
 
-/// Options of a [`Context`].
+/// Options of a [`Context`] (`zmq_ctx_set(3)`).
 #[derive(Clone, Debug)]
 pub struct ContextBuilder {
     io_threads: usize,
@@ -99,10 +100,11 @@ impl ContextBuilder {
         self
     }
 
-    /// The context.
+    /// The context, whose threads are not started yet (`zmq_ctx_new(3)`).
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] for no I/O thread or too many, or a core that is not there.
+    /// [`Error::InvalidOption`] for no I/O thread or too many, or a core that is not there or that
+    /// this process may not use.
     pub fn build(self) -> Result<Context, Error> {
         if self.io_threads == 0 || self.io_threads > IO_THREADS_MAX {
             let reason = "there are 1 to 64 I/O threads";
@@ -130,7 +132,8 @@ impl ContextBuilder {
     }
 }
 
-/// Sockets driven by I/O threads: they may be sent to other threads, and calls only hand over.
+/// Sockets driven by I/O threads: they may be sent to other threads, and calls only hand over
+/// (`ZMQ_IO_THREADS`).
 #[derive(Clone)]
 pub struct IoThreads {
     shared: Arc<Shared>,
