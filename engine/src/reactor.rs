@@ -6,10 +6,10 @@
 //! accepts are multishot and outlive what the kernel interrupts them for; all others complete once.
 //! A token's last completion frees its slot, so after it the token means nothing.
 //!
-//! Deliberately absent: callbacks, and knowledge of what the bytes mean.
-//!
 //! After `fork` a reactor stays with the parent. In the child [`turn`](Reactor::turn) answers
 //! [`Error::Forked`], starting and cancelling have no effect, and dropping it does nothing.
+//!
+//! Deliberately absent: callbacks, and knowledge of what the bytes mean.
 
 mod slots;
 #[cfg(test)]

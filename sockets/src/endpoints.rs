@@ -1,4 +1,7 @@
 //! The endpoints of one socket: what it is bound to, and what it connects to.
+//!
+//! Deliberately absent: reading endpoints and opening descriptors (`transports/src/endpoint.rs`),
+//! and connections, which are the workers'.
 
 use std::path::PathBuf;
 use std::sync::Arc;

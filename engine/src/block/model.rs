@@ -1,4 +1,7 @@
 //! Claims about blocks that hold in every interleaving.
+//!
+//! Deliberately absent: what one thread sees alone, and blocks of real size. Those are the tests of
+//! `block.rs`.
 
 use loom::thread;
 

@@ -1,4 +1,6 @@
 //! Claims about credit that hold in every interleaving.
+//!
+//! Deliberately absent: what a log holds. Credit counts, and knows nothing of what it counts.
 
 use loom::thread;
 

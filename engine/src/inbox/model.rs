@@ -1,4 +1,7 @@
 //! Claims about inboxes and flags that hold in every interleaving.
+//!
+//! Deliberately absent: the kernel's part in waking. A sleeper here is `sync/model.rs`'s; eventfd
+//! and futex are tried by the tests of `reactor.rs` and `park.rs`.
 
 use loom::thread;
 

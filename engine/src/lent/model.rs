@@ -1,4 +1,7 @@
 //! Claims about lending that hold in every interleaving.
+//!
+//! Deliberately absent: an owner that waits in `take`. That is a mutex, whose fairness no model
+//! knows.
 
 use loom::thread;
 

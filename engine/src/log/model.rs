@@ -2,6 +2,8 @@
 //!
 //! Blocks are of 4 and then 8 bytes, so that a few messages turn nodes over, and nodes that
 //! readers have left come back to the writer while it writes.
+//!
+//! Deliberately absent: long runs and real sizes, which are in `log/tests.rs`.
 
 use loom::thread::{self, JoinHandle};
 

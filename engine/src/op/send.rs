@@ -2,6 +2,9 @@
 //!
 //! One piece is a SEND, several are one SENDMSG. The memory is reused from send to send, so that a
 //! reactor that has sent before asks no allocator.
+//!
+//! Deliberately absent: what is left after a short send. The queue that pieces come from keeps
+//! count (`transports/src/sending.rs`).
 
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;

@@ -3,6 +3,8 @@
 //! What is sent gathers, so that a burst costs few system calls, and leaves when it is a lone
 //! message, when [`GATHER_SIZE`] has gathered, or with the next call that receives, polls, turns or
 //! flushes. The tail of a burst that is followed by no call waits for one.
+//!
+//! Deliberately absent: a timer for what has gathered. Nobody but the caller could serve it.
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::BorrowedFd;

@@ -1,4 +1,7 @@
 //! I/O threads: a context's own threads, one reactor each.
+//!
+//! Deliberately absent: which thread a connection goes to, which the crew decides
+//! (`transports/src/worker/crew.rs`), and starting one again that has ended. Its sockets are told.
 
 use std::sync::{Arc, PoisonError, Weak};
 use std::thread::JoinHandle;

@@ -1,4 +1,7 @@
 //! DEALER: sends round-robin and receives fair-queued. RFC 28/REQREP.
+//!
+//! Deliberately absent: the empty delimiter. To talk to a REP, the application sends and receives
+//! it.
 
 use zring_transports::message::{FrameBody, Message};
 use zring_zmtp::SocketType;

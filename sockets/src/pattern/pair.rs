@@ -1,4 +1,6 @@
 //! PAIR: one peer, both ways. RFC 31/EXPAIR.
+//!
+//! Deliberately absent: a queue of those who come while there is a peer. They are sent away.
 
 use zring_transports::message::{FrameBody, Message};
 use zring_zmtp::SocketType;

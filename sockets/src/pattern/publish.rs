@@ -3,6 +3,9 @@
 //! A message is appended once to the fan-out log, which workers walk for all wire subscribers.
 //! Subscribers in this process have a pipe each and are matched here. XPUB, and a lossless PUB,
 //! know the topics of all; PUB otherwise only those of its inproc subscribers.
+//!
+//! Deliberately absent: matching and dropping for wire subscribers, which is the walk's
+//! (`transports/src/fan_out`), and the verbose, manual and welcoming kinds of XPUB.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

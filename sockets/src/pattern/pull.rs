@@ -1,4 +1,6 @@
 //! PULL: receives from all peers in turn. RFC 30/PIPELINE.
+//!
+//! Deliberately absent: sending. Nothing goes to a peer.
 
 use zring_transports::message::Message;
 use zring_zmtp::SocketType;

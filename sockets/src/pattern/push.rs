@@ -1,4 +1,7 @@
 //! PUSH: sends each message to the next peer with room. RFC 30/PIPELINE.
+//!
+//! Deliberately absent: dealing out again. What is queued for a peer stays with it, or goes with
+//! it.
 
 use zring_transports::message::FrameBody;
 use zring_zmtp::SocketType;

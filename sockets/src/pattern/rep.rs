@@ -2,6 +2,8 @@
 //!
 //! The frames up to the empty delimiter are the request's envelope; they are kept and lead the
 //! answer back. A message without a delimiter is dropped as a whole.
+//!
+//! Deliberately absent: several requests at a time. That is a ROUTER.
 
 use zring_transports::message::{FrameBody, Message, Payload};
 use zring_zmtp::SocketType;

@@ -2,6 +2,9 @@
 //!
 //! A request goes out behind an empty delimiter frame. Only the peer that was asked may answer, and
 //! an answer without the delimiter is none.
+//!
+//! Deliberately absent: asking again, or another before the answer (`ZMQ_REQ_RELAXED`,
+//! `ZMQ_REQ_CORRELATE`).
 
 use zring_transports::message::{FrameBody, Message};
 use zring_zmtp::SocketType;

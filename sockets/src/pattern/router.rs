@@ -2,6 +2,9 @@
 //!
 //! A received message is preceded by a frame with its peer's routing id; a message to send begins
 //! with one. A peer that does not say who it is gets an id of five bytes: 0 and a number.
+//!
+//! Deliberately absent: mandatory, handover, raw and probing ROUTER (`ZMQ_ROUTER_MANDATORY` and its
+//! like).
 
 use std::collections::HashMap;
 

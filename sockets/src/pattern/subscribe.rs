@@ -3,6 +3,9 @@
 //! Every subscription goes to every publisher, a repeated one too; it is taken back there when its
 //! last repetition is taken back here (libzmq's `xsub.cpp`). Subscriptions are state: they need no
 //! room, and each new publisher is told all of them. SUB looks at what arrives once more.
+//!
+//! Deliberately absent: what each publisher was told. Its session keeps that, for when it comes
+//! back (`transports/src/worker/session.rs`).
 
 use bytes::Bytes;
 use zring_transports::message::{FrameBody, Message};

@@ -2,6 +2,8 @@
 //!
 //! A pipe stands in the queue from when it is told to have something until nothing is left in it.
 //! The turn passes on after the last frame of a message, never within one.
+//!
+//! Deliberately absent: weights, and a look at pipes that nobody told of.
 
 use std::collections::VecDeque;
 

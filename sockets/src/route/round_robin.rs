@@ -3,6 +3,9 @@
 //! Peers stand in the order in which they came. One without room leaves the circle until it is
 //! told to have room again. A message stays with the peer of its first frame; if that peer goes,
 //! the rest of the message is swallowed.
+//!
+//! Deliberately absent: weights, and the shortest queue. A slow peer gets less only by having no
+//! room.
 
 use zring_transports::message::FrameBody;
 

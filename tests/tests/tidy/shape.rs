@@ -1,4 +1,6 @@
 //! Sizes, heads and names.
+//!
+//! Deliberately absent: layout, which is rustfmt's, and whether a head is true.
 
 use crate::refuse;
 use crate::source::{Kind, Source};
@@ -16,6 +18,9 @@ const LINE_MAX: usize = 100;
 /// Functions that were longer when the limit came, with their lengths. May only shrink.
 const LONG_FUNCTIONS: [(&str, &str, usize); 0] = [];
 
+/// What users build: the head of each file in it says what is not there.
+const LIBRARIES: [&str; 4] = ["engine/src", "transports/zmtp/src", "transports/src", "sockets/src"];
+
 /// What the name of a type or module may not contain: words that say nothing.
 const EMPTY_WORDS: [&str; 5] = ["Manager", "Helper", "Smart", "Utils", "helpers"];
 
@@ -28,6 +33,23 @@ fn every_file_opens_with_what_it_is() {
         !is_tests && !text.starts_with("//! ")
     });
     refuse(without_head.map(|path| format!("{path}:1: does not open with `//! `")));
+}
+
+#[test]
+fn heads_of_libraries_end_with_what_is_absent() {
+    let silent = tree::files("rs").into_iter().filter(|path| {
+        let is_library = LIBRARIES.iter().any(|library| tree::is_in(path, library));
+        let is_tests = path.ends_with("/tests.rs");
+        let text = tree::read(path);
+        is_library && !is_tests && !last_of_head(&text).starts_with("//! Deliberately absent: ")
+    });
+    refuse(silent.map(|path| format!("{path}: what would one look for here, and not find?")));
+}
+
+/// The last paragraph of a file's head.
+fn last_of_head(text: &str) -> &str {
+    let head_end = text.find("\n\n").unwrap_or(text.len());
+    text[..head_end].rsplit("//!\n").next().unwrap_or_default()
 }
 
 #[test]

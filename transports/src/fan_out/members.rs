@@ -1,4 +1,7 @@
 //! The subscribers of one publisher that live on one worker, and their topics.
+//!
+//! Deliberately absent: the walk, which is in `walk.rs`, and connections. A member's peer is a
+//! number of the worker's.
 
 use std::ops::Range;
 use std::sync::Arc;

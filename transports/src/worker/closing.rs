@@ -3,6 +3,8 @@
 //! A pipe that hangs up sends what it has, until its deadline. Then the connection is shut down for
 //! writing and read to its end, because closing with unread bytes would reset it and destroy what
 //! the peer has not read. A descriptor is closed after the last completion on it.
+//!
+//! Deliberately absent: why a connection ends. Sessions, timers and sockets decide that.
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,8 @@
 //! Dialing: connecting an endpoint, and connecting it again.
 //!
 //! A host name is looked up for each attempt, in a thread of its own, because that blocks.
+//!
+//! Deliberately absent: a last attempt. Only the socket, or `ZMQ_RECONNECT_IVL`, ends dialing.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;

@@ -1,4 +1,7 @@
 //! Listening: accepting connections, and stopping to.
+//!
+//! Deliberately absent: binding. The socket's thread does that, so that `bind` can say what was
+//! refused.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;

@@ -3,6 +3,9 @@
 //! The handshake's bytes go out before anything else. Once it is done the peer gets its pipe, and
 //! its bytes become messages. How a connection ends decides what follows: a broken one is dialed
 //! again, one whose peer broke the protocol is not.
+//!
+//! Deliberately absent: sending, which is in `traffic.rs`, and PINGs of our own. A peer's are
+//! answered.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;

@@ -1,4 +1,7 @@
 //! Traffic: starting sends, and what follows from how they end.
+//!
+//! Deliberately absent: what a send is made of (`sending.rs`), and turns among connections. Each
+//! that is due starts one send.
 
 use std::os::fd::AsFd;
 
