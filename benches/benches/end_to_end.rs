@@ -1,5 +1,7 @@
 //! End to end: messages from thread to thread through sockets, over every transport and with both
 //! drivers: how many, how soon, and there and back.
+//!
+//! Deliberately absent: libzmq, and processes. Those are `perf`'s.
 
 use std::sync::mpsc;
 use std::time::Instant;

@@ -1,4 +1,6 @@
 //! Framing: headers written and read, and received bytes walked.
+//!
+//! Deliberately absent: bodies. They are neither read nor copied.
 
 use std::hint::black_box;
 

@@ -1,5 +1,8 @@
 //! Accepting without a descriptor left. The limit is the process's, so this test has one of its
 //! own.
+//!
+//! Deliberately absent: accepting again by itself. That is the worker's
+//! (`transports/src/worker/listening.rs`), and tried in `bad_days`.
 
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};

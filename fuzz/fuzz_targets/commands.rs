@@ -3,6 +3,8 @@
 //! The input is the body of a command frame.
 //!
 //! Run: `cargo +nightly fuzz run commands`
+//!
+//! Deliberately absent: what commands do to a handshake, which is the target `greeting`.
 
 #![no_main]
 

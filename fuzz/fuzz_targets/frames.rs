@@ -5,6 +5,8 @@
 //! may take (0xff: any number), the third the size of the pieces; the rest is the stream.
 //!
 //! Run: `cargo +nightly fuzz run frames`
+//!
+//! Deliberately absent: commands' bodies. They are the target `commands`.
 
 #![no_main]
 

@@ -4,6 +4,8 @@
 //! peer sends.
 //!
 //! Run: `cargo +nightly fuzz run greeting`
+//!
+//! Deliberately absent: frames behind READY, which the handshake does not touch.
 
 #![no_main]
 

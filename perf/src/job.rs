@@ -3,6 +3,9 @@
 //! The coordinator writes one [`Job`] and then [`Order`]s to a worker's stdin; the worker answers
 //! with [`Report`]s on its stdout. A job has one part per process, or, over inproc, both ends as
 //! two parts (threads) of one process.
+//!
+//! Deliberately absent: messages that are measured, and clocks. Times travel within the messages
+//! (`payload.rs`).
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};

@@ -12,6 +12,8 @@
 //! The topic is big-endian, so that a prefix subscription to its four bytes matches exactly it.
 //! Topics end below `0xFF00_0000`; a first byte of 0xFF tells a mark, and every subscriber
 //! subscribes to that prefix too. Sequences from [`WARM_UP`] on are sent before measuring starts.
+//!
+//! Deliberately absent: a checksum. That bodies arrive as they were sent is asserted by `tests`.
 
 /// First byte of every mark, and the prefix under which subscribers ask for marks.
 pub(crate) const MARK_PREFIX: [u8; 1] = [0xFF];

@@ -1,4 +1,6 @@
 //! Bodies that tell where they are wrong.
+//!
+//! Deliberately absent: the lengths that matter. Tests choose them.
 
 /// `len` bytes that differ from place to place and from seed to seed.
 #[must_use]

@@ -2,6 +2,8 @@
 //!
 //! A child is a test of the same binary, marked as ignored, that [`spawn`] runs alone. It passes or
 //! fails by its exit status. Parent and child talk in lines over its standard streams.
+//!
+//! Deliberately absent: what children do. Each is a test beside the one that spawns it.
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};

@@ -1,6 +1,9 @@
 //! Meetings: a publisher and a subscriber that know of each other.
 //!
 //! Nothing tells a publisher that a subscription has arrived, so it publishes until it is heard.
+//!
+//! Deliberately absent: a way without messages. An XPUB is told of its subscribers, but a PUB is
+//! not.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,4 +1,6 @@
 //! The watchdog: a test that waits for what never comes ends, and says which it was.
+//!
+//! Deliberately absent: a maximum for a whole test. Progress begins the wait anew.
 
 use std::io::Write;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

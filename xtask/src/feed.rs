@@ -1,4 +1,6 @@
 //! `cargo xtask feed`: builds what it takes, then replays ticks, zring beside libzmq.
+//!
+//! Deliberately absent: what is replayed, and the numbers. That is `perf`.
 
 use crate::Failure;
 use crate::command::Command;

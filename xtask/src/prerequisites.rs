@@ -2,6 +2,8 @@
 //!
 //! Where this process is root and `CI=true`, what can be installed is installed. Otherwise the
 //! command that would do so is named, and nothing is touched.
+//!
+//! Deliberately absent: versions. What is too old says so itself, the kernel by the engine's error.
 
 use zring_engine::{Config, Reactor};
 

@@ -2,6 +2,9 @@
 //!
 //! A test that fails once in a thousand runs fails here. The load is one spinning thread for each
 //! core, so that every hand-over between threads meets a core that is taken.
+//!
+//! Deliberately absent: a seed. What interleaves is the machine's business; the loom models are for
+//! the rest.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

@@ -2,6 +2,8 @@
 //!
 //! A step that lacks what it needs fails if everybody can have it, and is skipped with a loud
 //! notice if it takes tools that a user of the stable toolchain does not have.
+//!
+//! Deliberately absent: what a step checks. Each is a `cargo` call that can be typed alone.
 
 use std::fs;
 use std::time::Instant;

@@ -1,4 +1,6 @@
 //! Crowds: a subscriber that does not read harms nobody else, and hundreds of them are served.
+//!
+//! Deliberately absent: how fast the others are. That is `perf`'s row of a stalled subscriber.
 
 use std::io::Write;
 

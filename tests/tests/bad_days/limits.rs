@@ -1,4 +1,6 @@
 //! Limits: no descriptor is left, or the kernel's rings are forbidden.
+//!
+//! Deliberately absent: memory. A process without any is ended by Rust's allocator.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -1,4 +1,6 @@
 //! Raw peers: ZMTP written by hand, to be gotten wrong.
+//!
+//! Deliberately absent: anything of `zring_zmtp`. What it gets wrong would be wrong here too.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

@@ -1,4 +1,6 @@
 //! High-water marks: how much may wait, who waits at the mark, and who loses what.
+//!
+//! Deliberately absent: subscriptions at a full queue, which are in `bad_days/subscriptions.rs`.
 
 use std::time::Duration;
 

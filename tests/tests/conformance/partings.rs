@@ -1,4 +1,6 @@
 //! Partings: sockets and connections that are given up, and what becomes of those who stay.
+//!
+//! Deliberately absent: parting without a word. Killed and lost peers are in `bad_days`.
 
 use std::time::Duration;
 

@@ -1,4 +1,6 @@
 //! PUB, XPUB and SUB: who subscribed gets what begins with a topic, and nobody else. RFC 29.
+//!
+//! Deliberately absent: marks and lossless publishers, which are in `marks.rs`.
 
 use tests::bytes::number;
 use tests::{Cell, Ground, cells, meet};

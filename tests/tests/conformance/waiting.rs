@@ -1,4 +1,6 @@
 //! Waiting: timeouts, pollers, and what still leaves when a socket is dropped.
+//!
+//! Deliberately absent: signals and shutdowns, which are in `bad_days/endings.rs`.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,6 @@
 //! Documents: their links lead somewhere, their code compiles, their numbers were measured.
+//!
+//! Deliberately absent: links out of the tree. A test does not ask the network.
 
 use std::path::{Component, Path, PathBuf};
 

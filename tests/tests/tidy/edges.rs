@@ -1,4 +1,6 @@
 //! Manifest edges: who depends on whom, and on what from outside.
+//!
+//! Deliberately absent: versions and licences, which are `deny.toml`'s.
 
 use std::collections::BTreeSet;
 

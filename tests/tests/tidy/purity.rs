@@ -1,4 +1,7 @@
 //! Where `unsafe` may be, and what pure code may not name.
+//!
+//! Deliberately absent: whether a `SAFETY` comment is there and true. The first is clippy's, the
+//! second a reader's.
 
 use crate::refuse;
 use crate::source::Source;

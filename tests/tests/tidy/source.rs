@@ -2,6 +2,8 @@
 //!
 //! Tokens, not a syntax tree: rules then hold inside of macros as well. Comments are gone and
 //! strings are single tokens, so neither can be taken for code.
+//!
+//! Deliberately absent: types and resolved names. A path is what is written.
 
 use std::ops::Range;
 use std::str::FromStr;

@@ -1,4 +1,6 @@
 //! Tests wait for events, not for the clock, and take the ports they are given.
+//!
+//! Deliberately absent: programs and benches, which may wait as they like.
 
 use crate::refuse;
 use crate::source::{Kind, Source};
