@@ -1,4 +1,5 @@
-//! Documents: their links lead somewhere, their code compiles, their numbers were measured.
+//! Documents: their links lead somewhere, their code compiles, their numbers were measured, and
+//! what they and the comments of sources name between backticks is there.
 //!
 //! Deliberately absent: links out of the tree. A test does not ask the network.
 
@@ -50,6 +51,57 @@ fn what_the_readme_says_was_measured_stands_in_the_page_that_was_printed() {
     assert!(claims.iter().any(|line| line.contains("lost")), "a lost row is shown like a won one");
     let unprinted = claims.iter().filter(|claim| !printed.lines().any(|line| line == **claim));
     refuse(unprinted.map(|claim| format!("README.md: {claim}: not in docs/PERFORMANCE.md")));
+}
+
+#[test]
+fn places_that_prose_names_are_there() {
+    let files: Vec<_> = ["md", "rs", "toml"].into_iter().flat_map(tree::files).collect();
+    let mut problems = Vec::new();
+    for path in files.iter().filter(|path| !path.ends_with(".toml")) {
+        for (number, place) in places(&tree::read(path), path.ends_with(".rs")) {
+            if !files.iter().any(|file| is_at(file, &place)) {
+                problems.push(format!("{path}:{number}: `{place}`: no such file"));
+            }
+        }
+    }
+    refuse(problems);
+}
+
+/// Whether a file is, or lies in, what prose calls `place`: a path from anywhere in the tree.
+fn is_at(file: &str, place: &str) -> bool {
+    format!("/{file}/").contains(&format!("/{}/", place.trim_end_matches('/')))
+}
+
+/// The files and directories that stand between backticks in a document, or in the comments of a
+/// source, each with its line. Code is left out, and so are patterns with `*`.
+fn places(text: &str, is_source: bool) -> Vec<(usize, String)> {
+    let mut places = Vec::new();
+    let mut is_code = false;
+    for (number, line) in (1..).zip(text.lines().map(str::trim_start)) {
+        is_code ^= !is_source && line.starts_with("```");
+        if is_code || is_source && !line.starts_with("//") {
+            continue;
+        }
+        let named = line.split('`').skip(1).step_by(2).filter(|token| is_place(token));
+        places.extend(named.flat_map(each_of_group).map(|place| (number, place)));
+    }
+    places
+}
+
+/// Whether what stands between backticks looks like a file or directory of the tree.
+fn is_place(token: &str) -> bool {
+    let is_path = |letter: char| letter.is_ascii_alphanumeric() || "/._-{,}".contains(letter);
+    let is_file = [".md", ".rs", ".toml"].iter().any(|ending| token.ends_with(ending));
+    let (top, _) = token.split_once('/').unwrap_or_default();
+    token.chars().all(is_path) && (is_file || !top.is_empty() && tree::exists(Path::new(top)))
+}
+
+/// A path for each name in braces: two for `worker/{dialing,listening}.rs`.
+fn each_of_group(token: &str) -> Vec<String> {
+    let group =
+        token.split_once('{').and_then(|(front, rest)| Some((front, rest.split_once('}')?)));
+    let Some((front, (names, back))) = group else { return vec![token.to_owned()] };
+    names.split(',').map(|name| format!("{front}{name}{back}")).collect()
 }
 
 /// The relative links of a document, each with its line. Code is left out.
@@ -105,6 +157,18 @@ fn to_anchor(heading: &str) -> String {
         _ => None,
     });
     kept.collect()
+}
+
+#[test]
+fn a_place_is_told_from_other_words() {
+    let text = "`tests/{a,b}.rs` of `READY/ERROR`, `c.rs`\n```\n`d.rs`\n```\n`tests/e*` `tests/f`";
+    let names: Vec<_> = places(text, false).into_iter().map(|(_, place)| place).collect();
+    assert_eq!(names, ["tests/a.rs", "tests/b.rs", "c.rs", "tests/f"]);
+    assert_eq!(places("let a = `b.rs`;\n// `c.rs`", true), [(2, "c.rs".to_owned())]);
+    let file = "tests/tests/tidy/documents.rs";
+    assert!(
+        is_at(file, "tidy/documents.rs") && is_at(file, "tests/tests/") && !is_at(file, "s.rs")
+    );
 }
 
 #[test]
