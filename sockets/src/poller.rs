@@ -26,9 +26,9 @@ pub struct Interest {
 }
 
 impl Interest {
-    /// Wait for a message to receive.
+    /// Wait for a message to receive (`ZMQ_POLLIN`).
     pub const READABLE: Self = Self { readable: true, writable: false };
-    /// Wait for room to send.
+    /// Wait for room to send (`ZMQ_POLLOUT`).
     pub const WRITABLE: Self = Self { readable: false, writable: true };
     /// Wait for either.
     pub const BOTH: Self = Self { readable: true, writable: true };
@@ -99,7 +99,7 @@ pub struct Poller<D: Driver> {
 }
 
 impl<D: Driver> Poller<D> {
-    /// A poller for sockets of this context.
+    /// A poller for sockets of this context (`zmq_poller(3)`).
     #[must_use]
     pub fn new(context: &impl AnyContext<Driver = D>) -> Self {
         let driver = context.driver().clone();
@@ -125,7 +125,7 @@ impl<D: Driver> Poller<D> {
         self.wait_for(sockets, timeout, |(socket, interest)| (&mut **socket, *interest))
     }
 
-    /// As [`wait`](Self::wait), for sockets of one pattern and messages to receive.
+    /// As [`wait`](Self::wait), for sockets of one pattern and messages to receive (`ZMQ_POLLIN`).
     ///
     /// # Errors
     /// As `wait`.

@@ -95,7 +95,8 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         }
     }
 
-    /// Peers that are there: handshakes done, and endpoints that are being connected to.
+    /// Peers that are there: handshakes done, and endpoints that are being connected to. What
+    /// `zmq_socket_monitor(3)` tells as events, this counts.
     #[must_use]
     pub fn peers(&mut self) -> usize {
         self.take_events();
@@ -236,7 +237,8 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         self.rejections.read()
     }
 
-    /// What each peer's pipe has counted, in no order; libzmq has no such thing.
+    /// What each peer's pipe has counted, in no order (`zmq_socket_monitor_pipes_stats(3)`, a
+    /// draft, tells what is queued).
     #[must_use]
     pub fn counters(&mut self) -> Vec<PipeCounters> {
         self.take_events();

@@ -20,7 +20,7 @@ pub struct RejectedPeer {
     pub endpoint: Arc<str>,
     /// Where it was; `None` for ipc, and once the connection was gone.
     pub address: Option<SocketAddr>,
-    /// What was wrong.
+    /// What was wrong (RFC 37/ZMTP).
     pub error: Error,
     /// What it said itself if it sent an ERROR (RFC 37/ZMTP): up to 255 bytes, otherwise none.
     pub reason: Bytes,

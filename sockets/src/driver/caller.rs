@@ -53,8 +53,8 @@ impl Wait {
     }
 }
 
-/// A context without threads: its sockets' calls do all the work, on the one thread they live on.
-/// Clones are the same context.
+/// A context without threads, which libzmq does not have: its sockets' calls do all the work, on
+/// the one thread they live on. Clones are the same context.
 ///
 /// Time passes only in calls: accepting, reconnecting and lingering move in `send`, `recv`, polls
 /// and [`turn`](Self::turn). Dropping a socket turns the context for its linger time, unless the
@@ -137,7 +137,7 @@ impl AnyContext for LocalContext {
     }
 }
 
-/// Sockets driven by their own thread's calls; libzmq has no such thing. They stay on that thread:
+/// Sockets driven by their own thread's calls. They stay on that thread:
 ///
 /// ```compile_fail
 /// fn must_be_send<T: Send>() {}

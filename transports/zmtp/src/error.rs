@@ -11,7 +11,7 @@
 use crate::SocketType;
 use crate::greeting::MECHANISM_LEN;
 
-/// Why the bytes of a peer were refused.
+/// Why the bytes of a peer were refused (37/ZMTP).
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -120,7 +120,8 @@ impl Handshake {
         result
     }
 
-    /// The next bytes to send, in order; `None`: nothing until more input came.
+    /// The next bytes to send, in order: at most 64 of the greeting, then READY; `None`: nothing
+    /// until more input came.
     pub fn poll_transmit(&mut self) -> Option<Bytes> {
         if self.transmitted == self.pieces_due() {
             return None;

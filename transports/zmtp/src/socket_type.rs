@@ -51,7 +51,7 @@ impl SocketType {
         Self::XSub,
     ];
 
-    /// The value of the Socket-Type property.
+    /// The value of the Socket-Type property (37/ZMTP).
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pair => "PAIR",
@@ -68,7 +68,7 @@ impl SocketType {
         }
     }
 
-    /// Reads the value of a Socket-Type property. `None`: no type of ours; case matters.
+    /// Reads the value of a Socket-Type property (37/ZMTP). `None`: no type of ours; case matters.
     pub fn parse(value: &[u8]) -> Option<Self> {
         Self::ALL.into_iter().find(|socket_type| socket_type.as_str().as_bytes() == value)
     }
