@@ -261,7 +261,7 @@ impl BlockWriter {
     }
 
     /// As [`append`](Self::append), one part behind the other.
-    #[inline]
+    #[inline(always)]
     pub fn append_parts(&mut self, head: &[u8], body: &[u8]) {
         let len = head.len() + body.len();
         let (spare, room) = self.spare();
