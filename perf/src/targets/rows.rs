@@ -107,7 +107,7 @@ const STREAMS: [(u8, usize, f64, f64); 5] = [
 ];
 const MIB: usize = 1 << 20;
 const ZRING: [Who; 2] = [Who::ZringCaller, Who::ZringIo];
-const FAN_OUT: &str = "--seconds 0.8 --warm-up 0.1 --only zring-io,zring-caller,libzmq";
+const FAN_OUT: &str = "--seconds 2 --warm-up 0.1 --only zring-io,zring-caller,libzmq";
 
 /// All rows, in order.
 pub(crate) fn all() -> Vec<Check> {
@@ -254,9 +254,9 @@ fn stalled(checks: &mut Vec<Check>) {
 /// Row 16. The figure to compare with is the side's own busy round trip. Bare sockets show what of
 /// it is the machine's.
 fn silence(checks: &mut Vec<Check>) {
-    let command =
-        "latency --idle 1 --messages 2 --warm-up 0.1 --only zring-io,zring-caller,libzmq,raw";
-    for who in ZRING {
+    let command = "latency --idle 1 --messages 2 --warm-up 0.1 \
+         --only zring-io,zring-caller,zring-caller-spin,libzmq,raw,raw-spin";
+    for who in [Who::ZringCaller, Who::ZringCallerSpin, Who::ZringIo] {
         let figure = Figure { command: command.to_owned(), who, metric: Metric::P50 };
         let against = Figure { command: tcp_round_trip(), ..figure.clone() };
         let work = "REQ/REP round trip tcp 64 B after 1 s of silence".to_owned();
