@@ -6,7 +6,8 @@
 //! Between each pair of store and load stands a fence, and a model deadlocks without any of them; a
 //! writer of much leaves its own to the reader (see [`Raising`]).
 //!
-//! Deliberately absent: a bound. What may be posted is bounded by flags and by connections.
+//! Deliberately absent: a bound. What may be posted is bounded by flags, each for something that is
+//! told once until the owner has looked, and by connections.
 
 use crate::sync::{AtomicBool, Mutex, Ordering, barrier, fence, lock};
 
@@ -174,6 +175,12 @@ impl Scheduled {
             fence(Ordering::SeqCst);
             *raising = Raising::Eased;
         }
+    }
+
+    /// The reader looks without being told, and need not be told until then: for a log that is on
+    /// its way to its reader.
+    pub fn expect_look(&self) {
+        self.raised.store(true, Ordering::Relaxed);
     }
 
     /// Called by the reader that has found nothing: it looks again with the flag down, because what

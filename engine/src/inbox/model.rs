@@ -68,10 +68,24 @@ fn read_all(reader: &mut Reader<()>, scheduled: &Scheduled, seen: &mut Vec<u8>) 
     }
 }
 
-/// A writer of two messages, and a reader that reads only what it is told of.
-fn tell_of_a_log(does_something_else: bool, is_eased: bool) {
+/// Why a reader looks before it is told of anything.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum FirstLook {
+    /// It does not.
+    None,
+    /// It has something else to do with the log, and nobody knows.
+    Unasked,
+    /// It is expected to.
+    Expected,
+}
+
+/// A writer of two messages, and a reader that reads only what it is told of, but for a first look.
+fn tell_of_a_log(first_look: FirstLook, is_eased: bool) {
     let mailbox = mailbox();
     let scheduled = Arc::new(Scheduled::default());
+    if first_look == FirstLook::Expected {
+        scheduled.expect_look();
+    }
     let (mut writer, mut reader) = Writer::single(LogPools::new(4, 8));
     let writing = thread::spawn({
         let (mailbox, scheduled) = (mailbox.clone(), scheduled.clone());
@@ -90,7 +104,7 @@ fn tell_of_a_log(does_something_else: bool, is_eased: bool) {
         }
     });
     let (mut taken, mut seen) = (Vec::new(), Vec::new());
-    if does_something_else {
+    if first_look != FirstLook::None {
         read_all(&mut reader, &scheduled, &mut seen);
     }
     while seen.len() < 2 {
@@ -105,20 +119,30 @@ fn tell_of_a_log(does_something_else: bool, is_eased: bool) {
 
 #[test]
 fn a_reader_is_told_of_everything_that_is_published() {
-    check(|| tell_of_a_log(false, false));
+    check(|| tell_of_a_log(FirstLook::None, false));
 }
 
 #[test]
 fn a_reader_is_told_of_everything_by_a_writer_without_fences() {
-    check(|| tell_of_a_log(false, true));
+    check(|| tell_of_a_log(FirstLook::None, true));
 }
 
 #[test]
 fn a_reader_that_looks_unasked_is_told_of_the_rest() {
-    check(|| tell_of_a_log(true, false));
+    check(|| tell_of_a_log(FirstLook::Unasked, false));
 }
 
 #[test]
 fn a_reader_that_looks_unasked_is_told_of_the_rest_without_fences() {
-    check(|| tell_of_a_log(true, true));
+    check(|| tell_of_a_log(FirstLook::Unasked, true));
+}
+
+#[test]
+fn a_reader_that_is_expected_to_look_is_told_of_the_rest() {
+    check(|| tell_of_a_log(FirstLook::Expected, false));
+}
+
+#[test]
+fn a_reader_that_is_expected_to_look_is_told_of_the_rest_without_fences() {
+    check(|| tell_of_a_log(FirstLook::Expected, true));
 }
