@@ -151,7 +151,7 @@ fn log(criterion: &mut Criterion) {
 /// Two ends of an inproc pipe, and the inboxes of the sockets that would hold them.
 fn joined() -> (PipeEnd, PipeEnd) {
     let side = || {
-        let inbox = Arc::new(SocketInbox::new(WaitSet::default()));
+        let inbox = Arc::new(SocketInbox::default());
         let marks = Marks { send: MARK, receive: MARK };
         Joint { pools: log_pools(), inbox, marks, is_local: true }
     };

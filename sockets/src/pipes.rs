@@ -12,6 +12,7 @@ use bytes::Bytes;
 use rustc_hash::FxBuildHasher;
 use slab::Slab;
 use zring_transports::message::{FrameBody, Message};
+use zring_transports::notice::Remnant;
 use zring_transports::pipe::{Control, Counters, Item, PipeEnd, PipeId};
 
 /// Names a pipe within its socket.
@@ -29,12 +30,14 @@ pub(crate) struct Pipe {
     /// Whether the peer's handshake is done.
     pub(crate) is_connected: bool,
     is_gone: bool,
+    /// It is gone, and has left something to be read.
+    pub(crate) remnant: Option<Remnant>,
 }
 
 impl Pipe {
     pub(crate) fn new(end: PipeEnd, routing_id: Bytes, endpoint: Arc<str>) -> Self {
-        let (address, is_connected, is_gone) = (None, false, false);
-        Self { end, routing_id, endpoint, address, is_connected, is_gone }
+        let (address, is_connected, is_gone, remnant) = (None, false, false, None);
+        Self { end, routing_id, endpoint, address, is_connected, is_gone, remnant }
     }
 
     pub(crate) fn end(&self) -> &PipeEnd {

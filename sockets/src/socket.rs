@@ -14,7 +14,7 @@ use bytes::Bytes;
 use zring_engine::deadline_after;
 use zring_engine::park::Parker;
 use zring_transports::message::{FrameBody, Message, Payload};
-use zring_transports::notice::{Attachment, Event, Notice, PortId, SocketInbox};
+use zring_transports::notice::{Arrival, Attachment, Event, Notice, PortId, SocketInbox};
 use zring_transports::pipe::{Joint, Marks, PipeId, frame_len};
 use zring_transports::rejections::{RejectionLog, Rejections};
 
@@ -68,7 +68,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     }
 
     pub(crate) fn make(driver: D, options: Options) -> Self {
-        let inbox = Arc::new(SocketInbox::new(Default::default()));
+        let inbox = Arc::new(SocketInbox::default());
         let parker = Arc::new(Parker::default());
         inbox.wake().insert(parker.clone());
         driver.enlist(&inbox);
@@ -141,11 +141,12 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     #[cold]
     fn take_events(&mut self) {
         let mut events = std::mem::take(&mut self.events);
-        self.joint.inbox.take_into(&mut events);
+        let arrivals = self.joint.inbox.take_into(&mut events);
         for event in events.drain(..) {
             self.handle_event(event);
         }
         self.events = events;
+        arrivals.for_each(|arrival| self.take_in(arrival));
         while let Some(key) = self.pipes.pop_refused() {
             self.send_away(key);
         }
@@ -153,7 +154,6 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
 
     fn handle_event(&mut self, event: Event) {
         match event {
-            Event::Attached(attachment) => self.attach(*attachment),
             Event::Connected(id, routing_id) => self.note_connected(id, routing_id),
             Event::Met(id, routing_id, mark) => {
                 let pipe = self.pipes.key(id).and_then(|key| self.pipes.get_mut(key));
@@ -175,7 +175,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
             }
             Event::Detached(id) => {
                 if let Some(key) = self.pipes.key(id) {
-                    self.pattern.detach(&mut self.pipes, key);
+                    self.detach(key);
                 }
             }
             Event::Unlistened(id) => self.endpoints.note_unlistened(id),
@@ -185,7 +185,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
             Event::Terminated => {
                 self.end.get_or_insert(Error::Terminated);
             }
-            Event::Walked | Event::Closed => {}
+            Event::Arrived | Event::Walked | Event::Closed => {}
         }
     }
 
@@ -199,12 +199,26 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         }
     }
 
-    fn attach(&mut self, attachment: Attachment) {
+    /// What it has sent already was not told, nor that it is gone again.
+    fn take_in(&mut self, arrival: Arrival) {
+        let Arrival { attachment, remnant } = arrival;
         let Attachment { pipe, routing_id, endpoint, address, .. } = attachment;
         let mut pipe = Pipe::new(pipe, routing_id, endpoint);
         pipe.address = address;
         pipe.is_connected = true;
-        self.add_pipe(pipe);
+        let key = self.add_pipe(pipe);
+        self.pattern.readable(&mut self.pipes, key);
+        if remnant.is_some() {
+            self.detach(key);
+        }
+    }
+
+    /// A pipe's peer is gone.
+    fn detach(&mut self, key: PipeKey) {
+        self.pattern.detach(&mut self.pipes, key);
+        if let Some(pipe) = self.pipes.get_mut(key) {
+            pipe.remnant.get_or_insert_with(|| self.joint.inbox.count_remnant());
+        }
     }
 
     pub(crate) fn add_pipe(&mut self, pipe: Pipe) -> PipeKey {

@@ -78,7 +78,7 @@ impl Names {
                 let id = end.id;
                 attach(party, end, peer.routing_id, endpoint);
                 if withdrawn.is_some() {
-                    party.joint.inbox.post(Event::Detached(id));
+                    party.joint.inbox.detach(id, true);
                 }
             } else {
                 end.hang_up();
@@ -152,5 +152,5 @@ impl Names {
 fn attach(to: &Party, pipe: PipeEnd, routing_id: Bytes, endpoint: &str) {
     let endpoint = endpoint.into();
     let attachment = Attachment { pipe, routing_id, endpoint, address: None, listener: None };
-    to.joint.inbox.post(Event::Attached(Box::new(attachment)));
+    to.joint.inbox.arrive(attachment);
 }

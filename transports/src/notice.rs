@@ -14,17 +14,18 @@ use std::time::Instant;
 use bytes::Bytes;
 use zring_engine::Waker;
 use zring_engine::inbox::{Inbox, Wake};
-use zring_engine::park::WaitSet;
 
 use crate::endpoint::Target;
 use crate::fan_out::FanOutFeed;
 use crate::pipe::{PipeEnd, PipeId, WireEnd};
 use crate::port::PortOptions;
 
+mod arrivals;
+
+pub use arrivals::{Arrival, Remnant, SocketInbox};
+
 /// How a worker is told what has work.
 pub type Mailbox = Inbox<Notice, Doorbell>;
-/// How a socket is told what has work.
-pub type SocketInbox = Inbox<Event, WaitSet>;
 
 /// Wakes a worker that sleeps in its ring; a caller-driven one, when a host name was looked up.
 #[derive(Debug, Default)]
@@ -163,8 +164,8 @@ pub struct LookedUp {
 
 /// What a socket is told.
 pub enum Event {
-    /// A peer's handshake is done, or an inproc peer has come.
-    Attached(Box<Attachment>),
+    /// Peers have come: their handshakes are done, or they are inproc peers.
+    Arrived,
     /// A connecting endpoint's handshake is done, for the first time or again.
     Connected(PipeId, Bytes),
     /// An inproc peer has come to a pipe that waited for one: its routing id, and the mark that

@@ -51,8 +51,8 @@ pub fn log_pools() -> LogPools {
     LogPools::new(LOG_BLOCK_SIZES.0, LOG_BLOCK_SIZES.1)
 }
 
-/// Names one end of a pipe, once per process.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+/// Names one end of a pipe, once per process. Later ones are greater.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct PipeId(u64);
 
 impl PipeId {
@@ -403,6 +403,11 @@ impl Inbound {
         Some(Item::Frame)
     }
 
+    /// Whoever gets this end looks at it first, and need not be told until then.
+    pub(crate) fn expect_look(&self) {
+        self.scheduled.expect_look();
+    }
+
     /// Whether [`read`](Self::read) would answer something.
     pub fn has_item(&mut self) -> bool {
         self.at < self.run.len() || self.control.is_some() || !self.is_drained()
@@ -695,8 +700,10 @@ impl Joint {
 impl PipeEnd {
     /// Tells an inproc peer that this end is gone. A worker learns it by [`Notice::HangUp`].
     pub fn hang_up(&self) {
-        if let Side::Socket(seat) = &self.inbound.other.side {
-            tell(seat, Event::Detached(self.inbound.other.id));
+        if let Side::Socket(seat) = &self.inbound.other.side
+            && let Some(inbox) = seat.get()
+        {
+            inbox.detach(self.inbound.other.id, true);
         }
     }
 

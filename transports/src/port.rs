@@ -46,6 +46,12 @@ impl PortOptions {
         matches!(self.socket_type, SocketType::Pub | SocketType::XPub)
     }
 
+    /// Whether the application receives what peers send.
+    #[must_use]
+    pub const fn is_heard(&self) -> bool {
+        !matches!(self.socket_type, SocketType::Pub | SocketType::Push)
+    }
+
     /// Whether the socket's subscriptions are replayed to a peer that comes back.
     #[must_use]
     pub const fn subscribes(&self) -> bool {

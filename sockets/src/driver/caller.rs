@@ -305,7 +305,7 @@ impl Drive for Caller {
                 Ok(()) | Err(Error::Interrupted) => {}
                 Err(_) => return,
             }
-            inbox.take_into(&mut events);
+            drop(inbox.take_into(&mut events));
             if events.drain(..).any(|event| matches!(event, Event::Closed)) {
                 return;
             }

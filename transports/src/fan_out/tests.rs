@@ -31,7 +31,7 @@ impl Fixture {
     }
 
     fn with(marks: &[usize], is_lossless: bool) -> Self {
-        let inbox = Arc::new(SocketInbox::new(Default::default()));
+        let inbox = Arc::new(SocketInbox::default());
         let mut log = FanOutLog::new(LogPools::new(16, 1024), false);
         let feed = log.feed(Crew::new(1).mailbox(0), 0);
         let fan_out = FanOut::new(feed, inbox, is_lossless);

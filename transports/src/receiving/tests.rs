@@ -25,7 +25,7 @@ struct Fixture {
 
 impl Fixture {
     fn new(intake: Intake, frame_size_max: u64, mark: usize) -> Self {
-        let inbox = Arc::new(SocketInbox::new(Default::default()));
+        let inbox = Arc::new(SocketInbox::default());
         let marks = Marks { send: 0, receive: mark };
         let joint = Joint { pools: log_pools(), inbox, marks, is_local: false };
         let mailbox = Crew::new(1).mailbox(0).clone();

@@ -54,17 +54,19 @@ impl Worker {
         let peer = &mut self.peers[key];
         let member = peer.member.take();
         let wire = peer.wire.take();
-        let fan_out = self.ports.get_mut(&peer.port).and_then(|port| port.fan_out.as_mut());
+        let id = peer.port;
+        let port = self.ports.get_mut(&id);
+        let is_heard = port.as_ref().is_none_or(|port| port.options.is_heard());
+        let fan_out = port.and_then(|port| port.fan_out.as_mut());
         if let (Some(member), Some(fan_out)) = (member, fan_out) {
             fan_out.leave(member);
             if fan_out.is_held() {
-                let port = peer.port;
-                self.make_walk_due(port);
+                self.make_walk_due(id);
             }
         }
         if let Some(wire) = wire {
             self.reached.remove(&wire.id);
-            wire.inbox.post(Event::Detached(wire.id));
+            wire.inbox.detach(wire.id, is_heard);
         }
     }
 
@@ -136,7 +138,8 @@ impl Worker {
             return self.forget_redial(key);
         }
         let Some(wire) = &peer.wire else { return self.lose(key, After::Remove) };
-        wire.inbox.post(Event::Detached(wire.id));
+        let is_heard = self.ports.get(&peer.port).is_none_or(|port| port.options.is_heard());
+        wire.inbox.detach(wire.id, is_heard);
         if let Some(deadline) = deadline {
             self.timers.insert(deadline, Timer::HangUp(key, wire.id));
         }

@@ -136,7 +136,7 @@ impl Worker {
                 peer.wire = Some(wire);
                 let routing_id = theirs.routing_id;
                 let attachment = Attachment { pipe, routing_id, endpoint, address, listener };
-                options.joint.inbox.post(Event::Attached(Box::new(attachment)));
+                options.joint.inbox.arrive(attachment);
                 self.join_fan_out(key, counters);
             }
             Origin::Dialed(dialer) => {
