@@ -166,7 +166,7 @@ pub struct LookedUp {
 pub enum Event {
     /// Peers have come: their handshakes are done, or they are inproc peers.
     Arrived,
-    /// A connecting endpoint's handshake is done, for the first time or again.
+    /// A connecting endpoint's handshake is done for the first time.
     Connected(PipeId, Bytes),
     /// An inproc peer has come to a pipe that waited for one: its routing id, and the mark that
     /// adds to the pipe's own.

@@ -143,8 +143,9 @@ impl Worker {
                 dialer.pause = None;
                 let is_back = std::mem::replace(&mut dialer.was_connected, true);
                 let pipe = peer.wire.as_ref().expect("a dialed peer has its pipe").id;
-                options.joint.inbox.post(Event::Connected(pipe, theirs.routing_id));
-                if is_back && options.subscribes() {
+                if !is_back {
+                    options.joint.inbox.post(Event::Connected(pipe, theirs.routing_id));
+                } else if options.subscribes() {
                     self.replay_subscriptions(key);
                 }
             }
