@@ -213,11 +213,14 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         }
     }
 
-    /// A pipe's peer is gone.
+    /// A pipe's peer is gone. With something left to be read the pipe stays.
     fn detach(&mut self, key: PipeKey) {
         self.pattern.detach(&mut self.pipes, key);
-        if let Some(pipe) = self.pipes.get_mut(key) {
+        let Some(pipe) = self.pipes.get_mut(key) else { return };
+        if pipe.has_item() {
             pipe.remnant.get_or_insert_with(|| self.joint.inbox.count_remnant());
+        } else {
+            self.pattern.forget(&mut self.pipes, key);
         }
     }
 

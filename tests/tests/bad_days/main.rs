@@ -18,6 +18,7 @@ mod limits;
 mod lingering;
 mod malformed;
 mod names;
+mod passing;
 mod raw;
 mod refusals;
 mod subscriptions;
