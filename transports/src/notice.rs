@@ -22,7 +22,7 @@ use crate::port::PortOptions;
 
 mod arrivals;
 
-pub use arrivals::{Arrival, Remnant, SocketInbox};
+pub use arrivals::{Arrival, REMNANTS_MAX, Remnant, SocketInbox};
 
 /// How a worker is told what has work.
 pub type Mailbox = Inbox<Notice, Doorbell>;

@@ -18,6 +18,10 @@ use zring_engine::sync::{Mutex, lock};
 use super::{Attachment, Event};
 use crate::pipe::PipeId;
 
+/// Remnants of one socket at which its listeners accept nobody. Those that are connected by then
+/// may become remnants too.
+pub const REMNANTS_MAX: usize = 4096;
+
 /// How a socket is told what has work, and who has come.
 pub struct SocketInbox {
     events: Inbox<Event, WaitSet>,
@@ -139,6 +143,11 @@ impl SocketInbox {
     pub fn count_remnant(&self) -> Remnant {
         self.remnants.fetch_add(1, Ordering::Relaxed);
         Remnant(self.remnants.clone())
+    }
+
+    /// Whether there are [as many](REMNANTS_MAX) remnants as there may be.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.remnants.load(Ordering::Relaxed) >= REMNANTS_MAX
     }
 }
 

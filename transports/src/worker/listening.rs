@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use zring_engine::{Outcome, Token};
 
-use super::{LISTENER, Timer, Worker};
+use super::{LISTENER, Port, Timer, Worker};
 use crate::endpoint;
 use crate::notice::{Event, ListenerId, Notice, PortId};
 use crate::peer::{Origin, Peer};
 
-/// Pause before accepting again when descriptors or memory have run out.
+/// Pause before accepting again when descriptors or memory have run out, or the socket is crowded.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// One listening descriptor.
@@ -42,19 +42,33 @@ impl Worker {
         self.accept_again(key);
     }
 
-    /// Arms the accept, unless the listener is closing or gone.
+    /// Arms the accept, unless the listener is closing or gone. Those who come to a crowded socket
+    /// wait in the kernel.
     pub(super) fn accept_again(&mut self, key: usize) {
         let Some(listener) = self.listeners.get_mut(key) else { return };
-        if listener.accept.is_none() && !listener.is_closing {
-            let owner = key as u32 | LISTENER;
-            listener.accept = Some(self.reactor.accept(owner, listener.fd.as_fd()));
+        if listener.accept.is_some() || listener.is_closing {
+            return;
         }
+        if is_crowded(self.ports.get(&listener.port)) {
+            return self.pause_accepting(key);
+        }
+        let owner = key as u32 | LISTENER;
+        listener.accept = Some(self.reactor.accept(owner, listener.fd.as_fd()));
+    }
+
+    fn pause_accepting(&mut self, key: usize) {
+        self.timers.insert(Instant::now() + ACCEPT_PAUSE, Timer::Accept(key));
     }
 
     pub(super) fn complete_accept(&mut self, key: usize, outcome: Outcome) {
         match outcome {
             Outcome::Accepted(fd) => {
                 let listener = &self.listeners[key];
+                if is_crowded(self.ports.get(&listener.port))
+                    && let Some(token) = listener.accept
+                {
+                    self.reactor.cancel(token);
+                }
                 if !listener.is_closing {
                     let (port, id) = (listener.port, listener.id);
                     let endpoint = listener.endpoint.clone();
@@ -67,7 +81,7 @@ impl Worker {
                 if listener.is_closing {
                     self.close_listener(key);
                 } else {
-                    self.timers.insert(Instant::now() + ACCEPT_PAUSE, Timer::Accept(key));
+                    self.pause_accepting(key);
                 }
             }
             _ => unreachable!("a listener only accepts"),
@@ -155,4 +169,9 @@ impl Worker {
             self.stop_listening(key);
         }
     }
+}
+
+/// Whether a socket has so much to take in that nobody else is to come.
+fn is_crowded(port: Option<&Port>) -> bool {
+    port.is_some_and(|port| port.options.joint.inbox.is_crowded())
 }
