@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use zring_transports::subscriptions::Subscriptions;
+use zring_transports::subscriptions::{Holding, Subscriptions};
 
 const TOPICS: [usize; 3] = [10, 1000, 100_000];
 /// Subscribers that share the topics out among themselves.
@@ -18,6 +18,7 @@ fn main() {
         matching(criterion);
         passing(criterion);
         changing(criterion);
+        leaving(criterion);
     });
 }
 
@@ -82,6 +83,26 @@ fn changing(criterion: &mut Criterion) {
             bencher.iter(|| {
                 subscriptions.insert(black_box(&fresh), 1);
                 subscriptions.remove(black_box(&fresh), 1)
+            });
+        });
+    }
+}
+
+/// A subscriber of ten topics more comes, and goes.
+fn leaving(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("subscriptions/come_and_go");
+    for topics in TOPICS {
+        let mut subscriptions = holding(topics);
+        let fresh: Vec<_> = (1..=10).map(|index| topic(topics + index)).collect();
+        let key = SUBSCRIBERS as u32;
+        group.bench_function(BenchmarkId::from_parameter(topics), |bencher| {
+            bencher.iter(|| {
+                let mut held = Holding::default();
+                for topic in &fresh {
+                    subscriptions.insert(black_box(topic), key);
+                    held.note(&subscriptions, topic, key);
+                }
+                subscriptions.remove_holding(key, &held, |_, _| {});
             });
         });
     }

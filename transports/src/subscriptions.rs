@@ -13,10 +13,12 @@
 //! Deliberately absent: recursion (a topic may be as long as its sender likes), parent links
 //! (only removal climbs, and it remembers its way), and messages, pipes and marks.
 
+mod holding;
 mod node;
 #[cfg(test)]
 mod tests;
 
+pub use holding::Holding;
 use node::{LABEL_MAX, Label, Link, Node};
 
 /// What [`Subscriptions::insert`] changed.
@@ -30,7 +32,7 @@ pub enum Insertion {
     Again,
 }
 
-/// What [`Subscriptions::remove`] and [`Subscriptions::remove_key`] changed.
+/// What [`Subscriptions::remove`] and its kin changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Removal {
     /// Nobody holds this topic any more.
@@ -106,6 +108,18 @@ impl<K: Copy + Eq> Subscriptions<K> {
         }
     }
 
+    /// As [`remove_key`](Self::remove_key), of a subscriber whose topics were all
+    /// [noted](Holding::note). Costs what it holds, or has given up of late.
+    pub fn remove_holding(&mut self, key: K, holding: &Holding, mut f: impl FnMut(&[u8], Removal)) {
+        let Some(topics) = holding.topics() else { return self.remove_key(key, f) };
+        for topic in topics {
+            let removal = self.take_back(topic, key, Node::let_go_all);
+            if removal != Removal::Absent {
+                f(topic, removal);
+            }
+        }
+    }
+
     /// Calls `f` for each subscription that `message` begins with, shorter topics first.
     ///
     /// A subscriber that holds several such topics comes once for each of them: who must not see
@@ -132,6 +146,11 @@ impl<K: Copy + Eq> Subscriptions<K> {
     /// Whether `key` holds the empty topic, and so takes every message.
     pub fn takes_all(&self, key: K) -> bool {
         self.nodes.first().is_some_and(|root| root.keys().any(|holder| holder == key))
+    }
+
+    fn is_held_by(&self, topic: &[u8], key: K) -> bool {
+        let node = self.find(topic).map(|(_, at)| &self.nodes[at]);
+        node.is_some_and(|node| node.keys().any(|holder| holder == key))
     }
 
     /// How many subscribers hold the empty topic.

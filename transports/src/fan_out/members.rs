@@ -16,7 +16,7 @@ use crate::fan_out::FanOutFeed;
 use crate::notice::SocketInbox;
 use crate::pipe::{Counters, PipeId};
 use crate::sending::Sending;
-use crate::subscriptions::{Insertion, Removal, Subscriptions};
+use crate::subscriptions::{Holding, Insertion, Removal, Subscriptions};
 
 /// Bytes of the blocks into which short runs are copied.
 const OWN_BLOCK_SIZE: usize = 16 * 1024;
@@ -30,8 +30,9 @@ const OWN_KEPT_MAX: usize = 1024;
 /// Parts that there is memory for from the start.
 const PARTS: usize = 8;
 
-/// What the topics of one subscriber may take: more than a million of the usual length. Most of all
-/// it bounds those that a few bytes each make long, by being prefixes of each other.
+/// What the topics of one subscriber may take, besides being [written down](Holding): more than a
+/// million of the usual length. Most of all it bounds those that a few bytes each make long, by
+/// being prefixes of each other.
 pub(crate) const TOPICS_SIZE_MAX: u64 = 256 * 1024 * 1024;
 
 /// Bytes of a topic, and of what keeps it.
@@ -85,6 +86,7 @@ pub(super) struct Member {
     consumption: Consumption,
     counters: Arc<Counters>,
     topics: usize,
+    holding: Holding,
     /// What they take, as [`topic_size`] counts it.
     topics_size: u64,
     /// Messages of the log that are for it, if their number is settled.
@@ -141,6 +143,7 @@ impl FanOut {
             consumption,
             counters,
             topics: 0,
+            holding: Holding::default(),
             topics_size: 0,
             until: u64::MAX,
             has_parted: false,
@@ -198,9 +201,11 @@ impl FanOut {
     }
 
     fn forget_topics(&mut self, key: MemberKey) {
-        let topics = std::mem::take(&mut self.members[key as usize].topics);
+        let member = &mut self.members[key as usize];
+        let topics = std::mem::take(&mut member.topics);
+        let holding = std::mem::take(&mut member.holding);
         if topics > 0 {
-            self.subscriptions.remove_key(key, |_, _| {});
+            self.subscriptions.remove_holding(key, &holding, |_, _| {});
             self.feed.shared.remove_interest(topics);
         }
     }
@@ -219,6 +224,7 @@ impl FanOut {
         }
         let is_new = self.subscriptions.insert(topic, key) != Insertion::Again;
         if is_new {
+            member.holding.note(&self.subscriptions, topic, key);
             member.topics += 1;
             member.topics_size += topic_size(topic);
             self.feed.shared.add_interest(1);

@@ -103,6 +103,43 @@ fn a_topic_of_64_kib_costs_its_length_and_no_stack() {
     assert!(subscriptions.is_empty());
 }
 
+/// By turns, and with one that stays.
+#[test]
+fn topics_that_are_held_and_given_up_for_ever_are_not_all_written_down() {
+    let mut subscriptions = holding(&[b"stays"]);
+    let mut written = Holding::default();
+    written.note(&subscriptions, b"stays", 0);
+    for round in 0..10_000 {
+        let topic = format!("topic {}", round % 100);
+        subscriptions.insert(topic.as_bytes(), 0);
+        written.note(&subscriptions, topic.as_bytes(), 0);
+        assert!(written.topics().unwrap().len() < 100);
+        subscriptions.remove(topic.as_bytes(), 0);
+    }
+    let mut gone = Vec::new();
+    subscriptions.remove_holding(0, &written, |topic, _| gone.push(topic.to_vec()));
+    assert_eq!(gone, [b"stays"]);
+    assert!(subscriptions.is_empty());
+}
+
+#[test]
+fn who_holds_too_much_to_be_written_down_lets_go_of_all() {
+    let long = vec![7; 1 << 20];
+    let mut subscriptions = holding(&[b"of another"]);
+    let mut written = Holding::default();
+    let mut size = 0;
+    for less in 0..20 {
+        let topic = &long[less..];
+        subscriptions.insert(topic, 1);
+        written.note(&subscriptions, topic, 1);
+        size += 4 + topic.len();
+        assert_eq!(written.topics().is_some(), size <= holding::WRITTEN_MAX, "{less}");
+    }
+    assert!(written.topics().is_none());
+    subscriptions.remove_holding(1, &written, |_, _| {});
+    assert_eq!(topics(&subscriptions), [b"of another"]);
+}
+
 #[test]
 fn every_byte_can_lead_on() {
     let held: Vec<_> = (0..=u8::MAX).map(|byte| [b'>', byte]).collect();
@@ -156,10 +193,15 @@ proptest! {
     ) {
         let mut subscriptions = Subscriptions::new();
         let mut model = Model::default();
+        let mut holdings: [Holding; 4] = Default::default();
         for step in steps {
             match step {
                 Step::Insert(topic, key) => {
-                    prop_assert_eq!(subscriptions.insert(&topic, key), model.insert(topic, key));
+                    let insertion = subscriptions.insert(&topic, key);
+                    if insertion != Insertion::Again {
+                        holdings[key as usize].note(&subscriptions, &topic, key);
+                    }
+                    prop_assert_eq!(insertion, model.insert(topic, key));
                 }
                 Step::Remove(topic, key) => {
                     prop_assert_eq!(subscriptions.remove(&topic, key), model.remove(&topic, key));
@@ -167,6 +209,13 @@ proptest! {
                 Step::RemoveKey(key) => {
                     let mut gone = Vec::new();
                     subscriptions.remove_key(key, |topic, how| gone.push((topic.to_vec(), how)));
+                    prop_assert_eq!(gone, model.remove_key(key));
+                }
+                Step::RemoveHolding(key) => {
+                    let mut gone = Vec::new();
+                    let holding = &holdings[key as usize];
+                    let f = |topic: &[u8], how| gone.push((topic.to_vec(), how));
+                    subscriptions.remove_holding(key, holding, f);
                     prop_assert_eq!(gone, model.remove_key(key));
                 }
             }
@@ -181,6 +230,7 @@ enum Step {
     Insert(Vec<u8>, Key),
     Remove(Vec<u8>, Key),
     RemoveKey(Key),
+    RemoveHolding(Key),
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -188,6 +238,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         8 => (any_topic(), 0..4u32).prop_map(|(topic, key)| Step::Insert(topic, key)),
         6 => (any_topic(), 0..4u32).prop_map(|(topic, key)| Step::Remove(topic, key)),
         1 => (0..4u32).prop_map(Step::RemoveKey),
+        1 => (0..4u32).prop_map(Step::RemoveHolding),
     ]
 }
 
