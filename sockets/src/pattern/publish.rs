@@ -7,15 +7,17 @@
 //! Deliberately absent: matching and dropping for wire subscribers, which is the walk's
 //! (`transports/src/fan_out`), and the verbose, manual and welcoming kinds of XPUB.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use rustc_hash::FxBuildHasher;
 use zring_transports::fan_out::{FanOutFeed, FanOutLog};
 use zring_transports::message::{FrameBody, Message};
 use zring_transports::notice::Mailbox;
 use zring_transports::pipe::{Control, Item};
-use zring_transports::subscriptions::{Insertion, Removal, Subscriptions};
+use zring_transports::subscriptions::{Holding, Insertion, Removal, Subscriptions};
 use zring_zmtp::SocketType;
 
 use super::{Behaviour, Refusal, Setup};
@@ -46,6 +48,8 @@ const READ_MAX: usize = 1000;
 struct Publisher {
     log: FanOutLog,
     table: Subscriptions<PipeKey>,
+    /// Of those who hold a topic, and of some who did.
+    holdings: HashMap<PipeKey, Holding, FxBuildHasher>,
     /// Inproc subscribers that get the message under way.
     targets: Vec<PipeKey>,
     is_open: bool,
@@ -63,6 +67,7 @@ impl Publisher {
         Self {
             log: FanOutLog::new(setup.pools.clone(), setup.is_local),
             table: Subscriptions::new(),
+            holdings: HashMap::default(),
             targets: Vec::new(),
             is_open: false,
             send_mark: setup.send_mark,
@@ -90,7 +95,9 @@ impl Publisher {
             if let Some(room) = &mut self.room {
                 room.leave(key);
             }
-            self.table.remove_key(key, f);
+            if let Some(holding) = self.holdings.remove(&key) {
+                self.table.remove_holding(key, &holding, f);
+            }
         }
     }
 
@@ -142,15 +149,16 @@ impl Publisher {
     /// Applies a subscription, and answers whether it was the first, or the last, of its topic.
     fn apply(&mut self, key: PipeKey, control: &Control) -> bool {
         match control {
-            Control::Subscribe(topic) => match self.table.insert(topic, key) {
-                Insertion::FirstOfTopic => true,
-                Insertion::FirstOfKey => false,
-                Insertion::Again => {
+            Control::Subscribe(topic) => {
+                let insertion = self.table.insert(topic, key);
+                if insertion == Insertion::Again {
                     // A peer holds a topic once, however often it says so.
                     self.table.remove(topic, key);
-                    false
+                } else {
+                    self.holdings.entry(key).or_default().note(&self.table, topic, key);
                 }
-            },
+                insertion == Insertion::FirstOfTopic
+            }
             Control::Cancel(topic) => self.table.remove(topic, key) == Removal::LastOfTopic,
         }
     }
