@@ -87,14 +87,19 @@ impl Publisher {
         }
     }
 
+    /// Nothing more goes to this pipe.
+    fn part(&mut self, key: PipeKey) {
+        self.targets.retain(|&known| known != key);
+        if let Some(room) = &mut self.room {
+            room.leave(key);
+        }
+    }
+
     fn leave(&mut self, pipes: &mut Pipes, key: PipeKey, f: impl FnMut(&[u8], Removal)) {
+        self.part(key);
         if let Some(pipe) = pipes.remove(key) {
             self.inproc_count -= usize::from(pipe.is_written_to());
-            self.targets.retain(|&known| known != key);
             self.unread.retain(|&known| known != key);
-            if let Some(room) = &mut self.room {
-                room.leave(key);
-            }
             if let Some(holding) = self.holdings.remove(&key) {
                 self.table.remove_holding(key, &holding, f);
             }
@@ -136,13 +141,6 @@ impl Publisher {
         }
         if !self.unread.contains(&key) {
             self.unread.push(key);
-        }
-    }
-
-    /// Goes on with pipes that had more than one look takes.
-    fn read_on(&mut self, pipes: &mut Pipes, mut received: Option<&mut Reports>) {
-        for key in std::mem::take(&mut self.unread) {
-            self.read(pipes, received.as_deref_mut(), key, false);
         }
     }
 
@@ -199,7 +197,7 @@ impl Publisher {
         let targets = &mut self.targets;
         self.table.for_each_match(topic, |key| {
             let Some(pipe) = pipes.get_mut(key) else { return };
-            if pipe.is_written_to() && !targets.contains(&key) {
+            if pipe.is_written_to() && !pipe.is_gone() && !targets.contains(&key) {
                 if pipe.has_room() {
                     targets.push(key);
                 } else {
@@ -231,6 +229,7 @@ impl Publisher {
         self.table.for_each_match(topic, |key| {
             if let Some(pipe) = pipes.get_mut(key)
                 && pipe.is_written_to()
+                && !pipe.is_gone()
             {
                 is_full |= !pipe.has_room() && !pipe.want_room();
             }
@@ -278,7 +277,8 @@ impl Behaviour for Pub {
         has_more: bool,
     ) -> Result<(), Refusal> {
         if !self.0.unread.is_empty() {
-            self.0.read_on(pipes, None);
+            let unread = std::mem::take(&mut self.0.unread);
+            unread.into_iter().for_each(|key| self.readable(pipes, key));
         }
         self.0.send(pipes, body, has_more)
     }
@@ -313,9 +313,15 @@ impl Behaviour for XPub {
         self.publisher.read(pipes, Some(&mut self.received), key, false);
     }
 
-    /// The topics that nobody else holds are reported as given up.
+    /// What it has sent is received though it is gone, as far as there is room now.
     fn detach(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        // What it has sent is received though it is gone, and more does not come.
+        self.publisher.part(key);
+        pipes.mark_gone(key);
+        self.readable(pipes, key);
+    }
+
+    /// The topics that nobody else holds are reported as given up.
+    fn forget(&mut self, pipes: &mut Pipes, key: PipeKey) {
         self.publisher.read(pipes, Some(&mut self.received), key, true);
         let received = &mut self.received;
         self.publisher.leave(pipes, key, |topic, removal| {
@@ -323,10 +329,6 @@ impl Behaviour for XPub {
                 received.push_report(&Control::Cancel(Bytes::copy_from_slice(topic)));
             }
         });
-    }
-
-    fn forget(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        self.detach(pipes, key);
     }
 
     #[inline]
@@ -337,13 +339,13 @@ impl Behaviour for XPub {
         has_more: bool,
     ) -> Result<(), Refusal> {
         if !self.publisher.unread.is_empty() {
-            self.publisher.read_on(pipes, Some(&mut self.received));
+            self.read_on(pipes);
         }
         self.publisher.send(pipes, body, has_more)
     }
 
     fn receive(&mut self, pipes: &mut Pipes, frame: &mut Message) -> Result<(), Refusal> {
-        self.publisher.read_on(pipes, Some(&mut self.received));
+        self.read_on(pipes);
         *frame = self.received.pop().ok_or(Refusal::Full)?;
         Ok(())
     }
@@ -353,7 +355,7 @@ impl Behaviour for XPub {
     }
 
     fn has_message(&mut self, pipes: &mut Pipes) -> bool {
-        self.publisher.read_on(pipes, Some(&mut self.received));
+        self.read_on(pipes);
         !self.received.is_empty()
     }
 
@@ -363,5 +365,19 @@ impl Behaviour for XPub {
 
     fn feed(&mut self, mailbox: &Arc<Mailbox>) -> Option<FanOutFeed> {
         Some(self.publisher.log.feed(mailbox, self.publisher.send_mark))
+    }
+}
+
+impl XPub {
+    /// Goes on with pipes that had more than one look takes, and lets go of those that are gone and
+    /// have no more.
+    fn read_on(&mut self, pipes: &mut Pipes) {
+        for key in std::mem::take(&mut self.publisher.unread) {
+            self.readable(pipes, key);
+            let has_more = self.publisher.unread.contains(&key);
+            if !has_more && pipes.get(key).is_some_and(Pipe::is_gone) {
+                self.forget(pipes, key);
+            }
+        }
     }
 }

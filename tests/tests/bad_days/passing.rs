@@ -100,3 +100,45 @@ fn who_has_said_nothing_is_let_go_without_a_receive<G: Ground>(cell: &Cell<G>) {
 }
 
 cells!([Threads, Caller] x [Tcp]: who_has_said_nothing_is_let_go_without_a_receive);
+
+/// Words of one peer.
+const WORDS: usize = 8;
+/// More than its subscription and its words, and fewer than those of two.
+const WORDS_MARK: usize = 10;
+
+/// An XPUB that does not receive keeps no more than its mark of what they have said, and the rest
+/// with their pipes, which are counted.
+fn what_many_said_to_an_xpub_waits_in_their_pipes<G: Ground>(cell: &Cell<G>) {
+    let builder = XPub::builder().receive_high_water_mark(WORDS_MARK);
+    let mut publisher = builder.build(&cell.context).unwrap();
+    let endpoint = publisher.bind(&cell.endpoint()).unwrap();
+    let hello = handshake("XPUB").len();
+    let mut words = frame(0, b"\x01topic");
+    (0..WORDS).for_each(|_| words.extend(frame(0, b"word")));
+    for _ in 0..5 {
+        let mut peer = dial(&endpoint, &handshake("SUB"));
+        hear(cell, &mut peer, &mut Vec::new(), |heard| heard.len() >= hello);
+        cell.until(|| publisher.peers() == 1);
+        std::io::Write::write_all(&mut peer, &words).unwrap();
+        drop(peer);
+        cell.until(|| publisher.peers() == 0);
+        publisher.send("nobody hears").unwrap();
+    }
+    assert_eq!(publisher.counters().len(), 4);
+    let mut reports = 0;
+    for _ in 0..5 * WORDS {
+        while publisher.recv().unwrap() != "word" {
+            reports += 1;
+        }
+    }
+    cell.until(|| {
+        reports += usize::from(publisher.try_recv().is_ok());
+        publisher.counters().is_empty()
+    });
+    while publisher.try_recv().is_ok() {
+        reports += 1;
+    }
+    assert!((2..=10).contains(&reports) && reports % 2 == 0, "{reports} reports");
+}
+
+cells!([Threads, Caller] x [Tcp]: what_many_said_to_an_xpub_waits_in_their_pipes);
