@@ -24,7 +24,7 @@ fn come(joint: &Joint, messages: usize) -> PipeId {
     let (pipe, mut wire) = joint.to_worker(Crew::new(1).mailbox(0), false);
     joint.inbox.arrive(attachment(pipe));
     for _ in 0..messages {
-        encode(&mut wire.writer, &Payload::from(&[7]), false);
+        encode(&mut wire.writer, Payload::from(&[7]).lend(), false);
         wire.publish(1);
     }
     wire.id
@@ -100,7 +100,7 @@ fn an_inproc_peer_that_comes_and_goes_unseen_leaves_nothing() {
     for messages in [0, 0, 1] {
         let (mut ours, theirs) = peer.to_socket(&bound);
         bound.inbox.arrive(attachment(theirs));
-        (0..messages).for_each(|_| ours.write(&Payload::from(&[7]), false));
+        (0..messages).for_each(|_| ours.write(Payload::from(&[7]).lend(), false));
         ours.hang_up();
     }
     let (events, mut arrivals) = take(&bound.inbox);
