@@ -31,10 +31,12 @@ pub trait Ground: Sized + 'static {
     fn pause(context: &Self::Context);
 }
 
+/// A context with so many I/O threads.
+pub enum IoThreads<const COUNT: usize> {}
 /// A context with one I/O thread.
-pub enum Threads {}
+pub type Threads = IoThreads<1>;
 /// A context with two I/O threads.
-pub enum TwoThreads {}
+pub type TwoThreads = IoThreads<2>;
 /// A caller-driven context that sleeps when it waits.
 pub enum Caller {}
 /// A caller-driven context that looks for a while before it sleeps.
@@ -43,14 +45,28 @@ pub enum Spinning {}
 /// What [`Spinning`] looks for: some messages come sooner and some do not.
 const SPIN: Duration = Duration::from_micros(50);
 
-impl Ground for Threads {
+/// A caller-driven context, by how it waits.
+pub trait Waits: 'static {
+    /// So.
+    const WAIT: Wait;
+}
+
+impl Waits for Caller {
+    const WAIT: Wait = Wait::Block;
+}
+
+impl Waits for Spinning {
+    const WAIT: Wait = Wait::SpinThenBlock(SPIN);
+}
+
+impl<const COUNT: usize> Ground for IoThreads<COUNT> {
     type Driver = zring::IoThreads;
     type Context = Context;
     type Seed = Context;
     const IS_LOCAL: bool = false;
 
     fn context() -> Context {
-        Context::new()
+        Context::builder().io_threads(COUNT).build().expect("so many threads are allowed")
     }
 
     fn seed(context: &Context) -> Context {
@@ -66,37 +82,14 @@ impl Ground for Threads {
     }
 }
 
-impl Ground for TwoThreads {
-    type Driver = zring::IoThreads;
-    type Context = Context;
-    type Seed = Context;
-    const IS_LOCAL: bool = false;
-
-    fn context() -> Context {
-        Context::builder().io_threads(2).build().expect("two threads are allowed")
-    }
-
-    fn seed(context: &Context) -> Context {
-        context.clone()
-    }
-
-    fn grow(seed: Context) -> Context {
-        seed
-    }
-
-    fn pause(context: &Context) {
-        Threads::pause(context);
-    }
-}
-
-impl Ground for Caller {
+impl<W: Waits> Ground for W {
     type Driver = zring::Caller;
     type Context = LocalContext;
     type Seed = ();
     const IS_LOCAL: bool = true;
 
     fn context() -> LocalContext {
-        LocalContext::new(Wait::Block)
+        LocalContext::new(W::WAIT)
     }
 
     fn seed(_context: &LocalContext) {}
@@ -107,27 +100,6 @@ impl Ground for Caller {
 
     fn pause(context: &LocalContext) {
         context.turn(Some(Duration::from_millis(1))).expect("a turn");
-    }
-}
-
-impl Ground for Spinning {
-    type Driver = zring::Caller;
-    type Context = LocalContext;
-    type Seed = ();
-    const IS_LOCAL: bool = true;
-
-    fn context() -> LocalContext {
-        LocalContext::new(Wait::SpinThenBlock(SPIN))
-    }
-
-    fn seed(_context: &LocalContext) {}
-
-    fn grow((): ()) -> LocalContext {
-        Self::context()
-    }
-
-    fn pause(context: &LocalContext) {
-        Caller::pause(context);
     }
 }
 
