@@ -41,6 +41,8 @@ pub type TwoThreads = IoThreads<2>;
 pub enum Caller {}
 /// A caller-driven context that looks for a while before it sleeps.
 pub enum Spinning {}
+/// A caller-driven context that never sleeps.
+pub enum Sleepless {}
 
 /// What [`Spinning`] looks for: some messages come sooner and some do not.
 const SPIN: Duration = Duration::from_micros(50);
@@ -57,6 +59,10 @@ impl Waits for Caller {
 
 impl Waits for Spinning {
     const WAIT: Wait = Wait::SpinThenBlock(SPIN);
+}
+
+impl Waits for Sleepless {
+    const WAIT: Wait = Wait::Spin;
 }
 
 impl<const COUNT: usize> Ground for IoThreads<COUNT> {

@@ -15,8 +15,8 @@ mod meeting;
 mod watchdog;
 
 pub use ground::{
-    Caller, Cell, Ground, IoThreads, Spinning, Threads, Transport, TwoThreads, Waits, free_port,
-    join, or_give_up,
+    Caller, Cell, Ground, IoThreads, Sleepless, Spinning, Threads, Transport, TwoThreads, Waits,
+    free_port, join, or_give_up,
 };
 pub use meeting::{MEETING, introduce, meet};
 pub use watchdog::Watchdog;

@@ -1,7 +1,7 @@
 //! Whatever its size and its number of frames, a message arrives as it was sent, and in order.
 
 use tests::bytes::{assert_same, body, number, number_in};
-use tests::{Caller, Cell, Ground, Spinning, Transport, cells, meet};
+use tests::{Caller, Cell, Ground, Sleepless, Spinning, Transport, cells, meet};
 use zring::pattern::{self, Receives, Sends};
 use zring::{Bytes, Error, Message, Socket};
 
@@ -503,6 +503,7 @@ fn taking_turns_keeps_order_on_one_thread() {
         taking_turns_keeps_order(&Cell::<Caller>::new(transport));
     }
     taking_turns_keeps_order(&Cell::<Spinning>::new(Transport::Tcp));
+    taking_turns_keeps_order(&Cell::<Sleepless>::new(Transport::Tcp));
 }
 
 mod on_two_threads {

@@ -459,3 +459,20 @@ mod spinning {
         when_linger_is_over_what_could_not_leave_is_dropped,
     );
 }
+
+/// What depends on how it is waited.
+mod sleepless {
+    use super::*;
+
+    cells!(
+        [Sleepless] x [Tcp]:
+        a_receive_timeout_ends_the_wait_and_not_before,
+        a_send_timeout_ends_the_wait_and_not_before,
+        a_poller_tells_who_can_do_what,
+        a_message_ends_the_wait,
+        a_message_ends_a_pollers_wait,
+        what_was_sent_arrives_though_the_socket_is_dropped,
+        what_was_sent_waits_for_its_peer_though_the_socket_is_dropped,
+        when_linger_is_over_what_could_not_leave_is_dropped,
+    );
+}
