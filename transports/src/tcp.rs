@@ -80,7 +80,10 @@ impl fmt::Display for TcpEndpoint {
 
 impl Place {
     fn parse(text: &str) -> Result<Self, &'static str> {
-        let (host, port) = text.rsplit_once(':').ok_or("there is no port")?;
+        // Within brackets, a colon is the address's.
+        let behind_host = |(_, port): &(&str, &str)| !port.ends_with(']');
+        let split = text.rsplit_once(':').filter(behind_host);
+        let (host, port) = split.ok_or("there is no port")?;
         Ok(Self { host: Host::parse(host)?, port: parse_port(port)? })
     }
 }

@@ -70,6 +70,7 @@ fn malformed_places_are_refused_with_the_reason() {
         ("127.0.0.1:http", PORT),
         ("127.0.0.1:5/path", PORT),
         (":5", "there is no host"),
+        ("[::1]", "there is no port"),
         ("[::1:5", "a bracket is not closed"),
         ("[]:5", "between brackets is no address"),
         ("[lo]:5", "between brackets is no address"),
