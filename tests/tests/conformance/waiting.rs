@@ -57,6 +57,16 @@ fn a_message_ends_the_wait<G: Ground>(cell: &Cell<G>) {
     );
 }
 
+/// Returns when a connection between two contexts stands, and nothing is under way on it.
+fn meet_across<G: Ground>(cell: &Cell<G>, push: &mut Push<G::Driver>, pull: &mut Pull<G::Driver>) {
+    cell.until(|| {
+        push.send("meeting").unwrap();
+        push.flush().unwrap();
+        pull.try_recv().is_ok()
+    });
+    while pull.try_recv().is_ok() {}
+}
+
 /// What is in the kernel counts, though the time is up.
 fn no_time_is_enough_for_what_has_come<G: Ground>(cell: &Cell<G>) {
     let zero = Some(Duration::ZERO);
@@ -64,12 +74,7 @@ fn no_time_is_enough_for_what_has_come<G: Ground>(cell: &Cell<G>) {
     let elsewhere = G::context();
     let mut push = Push::new(&elsewhere).unwrap();
     push.connect(&pull.bind(&cell.endpoint()).unwrap()).unwrap();
-    cell.until(|| {
-        push.send("meeting").unwrap();
-        push.flush().unwrap();
-        pull.recv().is_ok()
-    });
-    while pull.recv().is_ok() {}
+    meet_across(cell, &mut push, &mut pull);
     for value in 0..100 {
         push.send(&number(value)).unwrap();
         push.flush().unwrap();
@@ -91,12 +96,7 @@ fn what_has_gathered_leaves_with_the_next_call<G: Ground>(cell: &Cell<G>) {
     }
     back.flush().unwrap();
     assert_eq!(full.recv().unwrap(), "is there");
-    cell.until(|| {
-        push.send("meeting").unwrap();
-        push.flush().unwrap();
-        pull.try_recv().is_ok()
-    });
-    while pull.try_recv().is_ok() {}
+    meet_across(cell, &mut push, &mut pull);
     for value in 0..9 {
         push.send(&number(value)).unwrap();
         push.send(&number(value)).unwrap();
