@@ -12,19 +12,15 @@ use tests::bytes::{assert_same, body, number, number_in};
 use tests::{Caller, Cell, Ground, Threads, Transport, cells, join, or_give_up};
 use zring::{Context, Error, Pub, Pull, Push, Sub, TransportError};
 
-use crate::{child_arguments, run_child, tell_done};
+use crate::{child_arguments, run_child, talking, tell_done};
 
 /// How often something is dropped.
 const ROUNDS: usize = 10;
 
 fn forks<G: Ground>() {
     let cell = Cell::<G>::new(Transport::Tcp);
-    let mut pull = Pull::new(&cell.context).unwrap();
-    let endpoint = pull.bind(&cell.endpoint()).unwrap();
-    let mut push = Push::new(&cell.context).unwrap();
-    push.connect(&endpoint).unwrap();
-    push.send("before").unwrap();
-    assert_eq!(pull.recv().unwrap(), "before");
+    let (mut push, mut pull) = talking(&cell);
+    let endpoint = pull.last_endpoint().unwrap().to_owned();
     for value in 0..10 {
         push.send(&number(value)).unwrap();
     }

@@ -13,7 +13,7 @@ use tests::{Caller, Cell, Ground, Threads, Transport, TwoThreads};
 use zring::{Error, Pull, Push, TransportError};
 
 use crate::raw::{dial, frame, handshake};
-use crate::{child_arguments, run_child, tell_done};
+use crate::{child_arguments, run_child, talking, tell_done};
 
 /// `io_uring_setup(2)` has this number on every architecture.
 const IO_URING_SETUP: i64 = 425;
@@ -37,12 +37,8 @@ fn take_all() -> Vec<File> {
 fn without_descriptors<G: Ground>() {
     let cell = Cell::<G>::new(Transport::Tcp);
     limit_descriptors();
-    let mut pull = Pull::new(&cell.context).unwrap();
-    let endpoint = pull.bind(&cell.endpoint()).unwrap();
-    let mut push = Push::new(&cell.context).unwrap();
-    push.connect(&endpoint).unwrap();
-    push.send("before").unwrap();
-    assert_eq!(pull.recv().unwrap(), "before");
+    let (mut push, mut pull) = talking(&cell);
+    let endpoint = pull.last_endpoint().unwrap().to_owned();
 
     let mut files = take_all();
     let any = cell.endpoint();
@@ -184,12 +180,7 @@ fn a_forbidden_io_uring_is_told_exactly_and_inproc_does_without() {
 /// Sockets that talk, until the ring does nothing any more.
 fn with_a_broken_ring<G: Ground>(is_told: impl Fn(&Error) -> bool) {
     let cell = Cell::<G>::new(Transport::Tcp);
-    let mut pull = Pull::new(&cell.context).unwrap();
-    let endpoint = pull.bind(&cell.endpoint()).unwrap();
-    let mut push = Push::new(&cell.context).unwrap();
-    push.connect(&endpoint).unwrap();
-    push.send("before").unwrap();
-    assert_eq!(pull.recv().unwrap(), "before");
+    let (mut push, mut pull) = talking(&cell);
     forbid(IO_URING_ENTER, EPERM);
     // An I/O thread is in the kernel now, and finds out when it enters it again.
     while push.send("after").is_ok() {}

@@ -8,7 +8,8 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed there")]
 
-use tests::child;
+use tests::{Cell, Ground, child};
+use zring::{Pull, Push};
 
 mod crowds;
 mod cut_off;
@@ -48,4 +49,14 @@ fn tell_done() {
 fn run_child(name: &str, arguments: &[&str]) {
     let words = child::spawn(name, arguments).succeed();
     assert_eq!(words, [DONE], "{name} {arguments:?}");
+}
+
+/// Two sockets that have talked, and still do.
+fn talking<G: Ground>(cell: &Cell<G>) -> (Push<G::Driver>, Pull<G::Driver>) {
+    let mut pull = Pull::new(&cell.context).unwrap();
+    let mut push = Push::new(&cell.context).unwrap();
+    push.connect(&pull.bind(&cell.endpoint()).unwrap()).unwrap();
+    push.send("before").unwrap();
+    assert_eq!(pull.recv().unwrap(), "before");
+    (push, pull)
 }
