@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use tests::bytes::assert_same;
-use tests::{Cell, Ground, or_give_up};
+use tests::{Cell, Ground, Transport, or_give_up};
 use zmq::SocketType::{self, *};
 
 use crate::party::{Ours, Party, Setup, Theirs};
@@ -226,6 +226,7 @@ pub(crate) fn introduce<G: Ground>(
 ) -> (Ours<'_, G>, Theirs) {
     let mut ours = Ours::new(&cell.context, duo.setup(role));
     let mut theirs = Theirs::new(duo.setup(role.other()));
+    theirs.socket.set_ipv6(cell.transport == Transport::Tcp6).unwrap();
     duo.subscribe(role, &mut ours);
     duo.subscribe(role.other(), &mut theirs);
     let (binding, connecting): (&mut dyn Party, &mut dyn Party) =

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed there")]
 
+mod addresses;
 mod duo;
 mod files;
 mod heartbeats;
