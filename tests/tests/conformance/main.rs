@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed there")]
 
 mod addresses;
+mod changes;
 mod endpoints;
 mod exclusive;
 mod foreign;
