@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxBuildHasher;
 use slab::Slab;
-use zring_engine::{Completion, Config, Outcome, Reactor, Timers, Wait, deadline_after};
+use zring_engine::{Completion, Config, Outcome, Reactor, Timers, Wait};
 
 use crate::Error;
 use crate::fan_out::FanOut;
@@ -22,6 +22,7 @@ use crate::pipe::PipeId;
 use crate::port::PortOptions;
 use crate::receiving::Incoming;
 
+mod clock;
 mod closing;
 mod crew;
 mod dialing;
@@ -29,6 +30,7 @@ mod listening;
 mod session;
 mod traffic;
 
+use clock::Clock;
 pub use crew::Crew;
 use listening::Listener;
 
@@ -78,6 +80,7 @@ pub struct Worker {
     peers: Slab<Peer>,
     listeners: Slab<Listener>,
     reached: HashMap<PipeId, Reached, FxBuildHasher>,
+    clock: Clock,
     timers: Timers<Timer>,
     generations: u64,
     /// Host names that are being looked up.
@@ -119,6 +122,7 @@ impl Worker {
             peers: Slab::new(),
             listeners: Slab::new(),
             reached: HashMap::default(),
+            clock: Clock::default(),
             timers: Timers::default(),
             generations: 0,
             look_ups: 0,
@@ -166,7 +170,7 @@ impl Worker {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let is_due = self.has_work() || self.reactor.is_due();
-        if is_due { Some(Instant::now()) } else { self.timers.next_deadline() }
+        if is_due { Some(self.clock.now()) } else { self.timers.next_deadline() }
     }
 
     /// Whether a [`Notice::Stop`] was read and no socket is left.
@@ -357,7 +361,7 @@ impl Worker {
         if self.timers.next_deadline().is_none() {
             return;
         }
-        let now = Instant::now();
+        let now = self.clock.now();
         while let Some(timer) = self.timers.poll_expired(now) {
             match timer {
                 Timer::Stage(key, generation) => self.end_stage(key, generation),
@@ -372,7 +376,7 @@ impl Worker {
     fn time_stage(&mut self, key: usize, after: Duration) {
         self.generations += 1;
         self.peers[key].generation = self.generations;
-        if let Some(deadline) = deadline_after(after) {
+        if let Some(deadline) = self.clock.after(after) {
             self.timers.insert(deadline, Timer::Stage(key, self.generations));
         }
     }

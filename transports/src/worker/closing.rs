@@ -159,7 +159,7 @@ impl Worker {
     /// Ends a pipe that hangs up if there is nothing more to send.
     pub(super) fn check_hang_up(&mut self, key: usize) {
         let Some(deadline) = self.peers[key].hang_up else { return };
-        let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now());
+        let is_late = deadline.is_some_and(|deadline| deadline <= self.clock.now());
         let is_sent = self.is_sent(key);
         let peer = &mut self.peers[key];
         match peer.stage {

@@ -9,11 +9,11 @@
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
+use zring_engine::Errno;
 use zring_engine::block::Slice;
-use zring_engine::{Errno, deadline_after};
 use zring_zmtp::{Error, Handshake, Local, PeerMisbehaved, SocketType, command};
 
 use super::{Reached, Timer, Worker};
@@ -222,7 +222,7 @@ impl Worker {
 
     /// The peer is to be given up after so much silence from now on.
     fn expect_more(&mut self, key: usize, ttl: Option<Duration>) {
-        let Some(deadline) = ttl.and_then(deadline_after) else { return };
+        let Some(deadline) = ttl.and_then(|ttl| self.clock.after(ttl)) else { return };
         let peer = &mut self.peers[key];
         peer.silent_until = Some(deadline);
         // One timer for each peer, however often it pings: it is set again when it finds more time.
@@ -240,8 +240,8 @@ impl Worker {
         peer.is_silence_timed = false;
         let Some(deadline) = peer.silent_until else { return };
         let is_heard = peer.receive.is_some() && !peer.is_stopping;
-        if !is_heard || deadline > Instant::now() {
-            let left = deadline.saturating_duration_since(Instant::now());
+        if !is_heard || deadline > self.clock.now() {
+            let left = deadline.saturating_duration_since(self.clock.now());
             return self.expect_more(key, Some(left.max(TTL_UNIT)));
         }
         self.lose(key, After::Redial);
