@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use tests::{Cell, Ground, Transport, cells};
 use zring::{Error, Pub, Pull, Push, Socket, TransportError};
 
+const MIXED: &str = "source and destination have no address family in common";
+
 fn invalid(endpoint: &str, reason: &'static str) -> Error {
     TransportError::InvalidEndpoint { endpoint: endpoint.to_owned(), reason }.into()
 }
@@ -45,8 +47,12 @@ fn a_wrong_endpoint_is_told_exactly<G: Ground>(cell: &Cell<G>) {
         ("tcp://127.0.0.1:+1", "the port is neither a number up to 65535 nor *"),
         ("tcp://127.0.0.1:http", "the port is neither a number up to 65535 nor *"),
         ("tcp://:*", "there is no host"),
+        ("tcp://[::1]", "there is no port"),
         ("tcp://[::1:*", "a bracket is not closed"),
         ("tcp://[lo]:*", "between brackets is no address"),
+        ("tcp://[fe80::1%]:*", "there is no zone behind %"),
+        ("tcp://::1::*", "there is a colon too many, or the IPv6 address is malformed"),
+        ("tcp://*:*;*:*;127.0.0.1:*", "there is more than one semicolon"),
         ("tcp://a b:*", "the host has a character that no host has"),
         ("ipc://@", "there is no name behind @"),
         ("ipc://a\0b", "the path has a NUL byte"),
@@ -60,6 +66,8 @@ fn a_wrong_endpoint_is_told_exactly<G: Ground>(cell: &Cell<G>) {
         ("tcp://*:*", "a connection needs a port, not *"),
         ("tcp://127.0.0.1:*", "a connection needs a port, not *"),
         ("tcp://*:0", "a connection needs a host, not *"),
+        ("tcp://127.0.0.1:*;[::1]:0", MIXED),
+        ("tcp://[::1]:*;127.0.0.1:0", MIXED),
         ("ipc://*", "a connection needs a path, not *"),
     ] {
         assert_eq!(push.connect(endpoint), Err(invalid(endpoint, reason)));
@@ -78,9 +86,16 @@ fn a_place_that_is_not_here_is_told_exactly<G: Ground>(cell: &Cell<G>) {
         assert_eq!(pull.bind(endpoint), Err(unknown.clone().into()));
         assert_eq!(push.connect(endpoint), Err(unknown.into()));
     }
-    let endpoint = String::from("tcp://no-such-interface:0");
-    let error = TransportError::NoSuchDevice { endpoint: endpoint.clone() };
-    assert_eq!(pull.bind(&endpoint), Err(error.into()));
+    for (endpoint, far) in [
+        ("tcp://no-such:0", "tcp://no-such:0;127.0.0.1:0"),
+        ("tcp://[fe80::1%no-such]:0", "tcp://[fe80::1%no-such]:0"),
+    ] {
+        let told = |endpoint: &str| -> Error {
+            TransportError::NoSuchDevice { endpoint: endpoint.to_owned() }.into()
+        };
+        assert_eq!(pull.bind(endpoint), Err(told(endpoint)));
+        assert_eq!(push.connect(far), Err(told(far)));
+    }
     // An address of the documentation's own (RFC 5737).
     let endpoint = String::from("tcp://192.0.2.1:0");
     let error = TransportError::AddressNotAvailable { endpoint: endpoint.clone() };
