@@ -10,56 +10,26 @@ use super::{Command, Options};
 use crate::job::{Pattern, Work};
 use Work::{FanOutThroughput, FeedThroughput, Latency, RoundTrip, Throughput};
 
-/// A flag that some works have no use for.
-struct Use {
-    /// The field of [`Options`].
-    field: &'static str,
-    works: &'static [Work],
-    /// What holds for the other works.
-    otherwise: &'static str,
-}
-
-const USES: [Use; 14] = [
-    Use {
-        field: "size",
-        works: &[Throughput, Latency, RoundTrip, FanOutThroughput],
-        otherwise: "a tick has its own size",
-    },
-    Use {
-        field: "subscribers",
-        works: &[FanOutThroughput, FeedThroughput],
-        otherwise: "there is one receiver; many are measured by fanout and feed",
-    },
-    Use { field: "pattern", works: &[Throughput, Latency, RoundTrip], otherwise: "it is pub-sub" },
-    Use { field: "topics", works: &[FanOutThroughput], otherwise: TOPICS },
-    Use { field: "topics_per_subscriber", works: &[FanOutThroughput], otherwise: TOPICS },
-    Use {
-        field: "messages",
-        works: &[Throughput, RoundTrip, FanOutThroughput, FeedThroughput],
-        otherwise: PACED,
-    },
-    Use {
-        field: "rate",
-        works: &[Latency, RoundTrip, FanOutThroughput, FeedThroughput],
-        otherwise: "it is not paced",
-    },
-    Use {
-        field: "no_drop",
-        works: &[FanOutThroughput, FeedThroughput],
-        otherwise: "it never drops",
-    },
-    Use { field: "stalled", works: &[FanOutThroughput], otherwise: STALLED },
-    Use { field: "stalled_elsewhere", works: &[FanOutThroughput], otherwise: STALLED },
-    Use { field: "idle", works: &[RoundTrip], otherwise: "silence comes before round trips" },
-    Use {
-        field: "burst",
-        works: &[FanOutThroughput],
-        otherwise: "the time of `send` is measured by fanout",
-    },
-    Use { field: "ticks", works: &[FeedThroughput], otherwise: TICKS },
-    Use { field: "symbols_per_subscriber", works: &[FeedThroughput], otherwise: TICKS },
+/// Fields of [`Options`] that some works have no use for: those that do, and what holds for the
+/// others.
+const USES: [(&str, &[Work], &str); 14] = [
+    ("size", &[Throughput, Latency, RoundTrip, FanOutThroughput], "a tick has its own size"),
+    ("subscribers", &[FanOutThroughput, FeedThroughput], SUBSCRIBERS),
+    ("pattern", &[Throughput, Latency, RoundTrip], "it is pub-sub"),
+    ("topics", &[FanOutThroughput], TOPICS),
+    ("topics_per_subscriber", &[FanOutThroughput], TOPICS),
+    ("messages", &[Throughput, RoundTrip, FanOutThroughput, FeedThroughput], PACED),
+    ("rate", &[Latency, RoundTrip, FanOutThroughput, FeedThroughput], "it is not paced"),
+    ("no_drop", &[FanOutThroughput, FeedThroughput], "it never drops"),
+    ("stalled", &[FanOutThroughput], STALLED),
+    ("stalled_elsewhere", &[FanOutThroughput], STALLED),
+    ("idle", &[RoundTrip], "silence comes before round trips"),
+    ("burst", &[FanOutThroughput], "the time of `send` is measured by fanout"),
+    ("ticks", &[FeedThroughput], TICKS),
+    ("symbols_per_subscriber", &[FeedThroughput], TICKS),
 ];
 
+const SUBSCRIBERS: &str = "there is one receiver; many are measured by fanout and feed";
 const TOPICS: &str = "topics are measured by fanout, and those of feed are its symbols";
 const PACED: &str = "a paced run ends after --seconds";
 const STALLED: &str = "stalled subscribers are measured by fanout";
@@ -77,11 +47,11 @@ const PAIRS: [(&str, &str, &str); 3] = [
 pub(super) fn refusal(command: &Command, is_given: impl Fn(&str) -> bool) -> Option<String> {
     let (options, (work, pattern)) = (command.options()?, command.work()?);
     let is_one = options.subscribers.iter().all(|&count| count == 1);
-    let has_no_use = |of: &&Use| {
-        let is_true_anyway = of.field == "subscribers" && is_one;
-        is_given(of.field) && !of.works.contains(&work) && !is_true_anyway
+    let has_no_use = |(field, works, _): &&(&str, &[Work], &str)| {
+        let is_true_anyway = *field == "subscribers" && is_one;
+        is_given(field) && !works.contains(&work) && !is_true_anyway
     };
-    if let Some(Use { field, otherwise, .. }) = USES.iter().find(has_no_use) {
+    if let Some((field, _, otherwise)) = USES.iter().find(has_no_use) {
         return Some(format!("{} has no use for {}: {otherwise}", name(work), flag(field)));
     }
     let pair = PAIRS.iter().find(|(first, second, _)| is_given(first) && is_given(second));
