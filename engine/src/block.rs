@@ -507,7 +507,7 @@ impl Piece {
 ///
 /// # Safety
 /// `to` has room for it, and is not part of it.
-#[inline]
+#[inline(always)]
 unsafe fn copy(from: &[u8], to: *mut u8) {
     match from.len() {
         // SAFETY: what the caller promises is what it asks for.
@@ -527,7 +527,7 @@ unsafe fn copy(from: &[u8], to: *mut u8) {
 ///
 /// # Safety
 /// As there.
-#[inline]
+#[inline(always)]
 unsafe fn copy_ends<const N: usize>(from: &[u8], to: *mut u8) {
     let ends = from.first_chunk::<N>().zip(from.last_chunk::<N>());
     let (head, tail) = ends.expect("the caller has seen that there is as much");
