@@ -242,7 +242,7 @@ impl Worker {
         let is_heard = peer.receive.is_some() && !peer.is_stopping;
         if !is_heard || deadline > self.clock.now() {
             let left = deadline.saturating_duration_since(self.clock.now());
-            return self.expect_more(key, Some(left.max(TTL_UNIT)));
+            return self.expect_more(key, Some(if is_heard { left } else { left.max(TTL_UNIT) }));
         }
         self.lose(key, After::Redial);
     }
