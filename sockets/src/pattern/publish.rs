@@ -41,7 +41,7 @@ pub struct XPub {
 /// Each of many subscribers gets a part of what is published: a burst gathers longer, so that the
 /// parts are worth a send each.
 const GATHER_SHARE: usize = 16;
-/// Subscriptions and frames of one peer that one look takes, so that a peer which sends them for
+/// Subscriptions and messages of one peer that one look takes, so that a peer which sends them for
 /// ever does not keep the publisher's thread.
 const READ_MAX: usize = 1000;
 
@@ -107,8 +107,9 @@ impl Publisher {
     }
 
     /// Takes in what a peer has sent: its subscriptions, and for `received` what they are news of
-    /// and its frames. With `is_last` to the end, otherwise as far as one look takes and there is
-    /// room to receive; what is behind that waits with its pipe.
+    /// and its messages. With `is_last` to the end, otherwise as far as one look takes and there is
+    /// room to receive; what is behind that waits with its pipe. A message is taken as a whole, so
+    /// that nothing of another peer comes between its frames.
     fn read(
         &mut self,
         pipes: &mut Pipes,
@@ -118,12 +119,14 @@ impl Publisher {
     ) {
         let mut frame = Message::new();
         let mut taken = 0;
+        let mut is_within = false;
         let may_take = |taken, received: &Option<&mut Reports>| {
             taken < READ_MAX && received.as_ref().is_none_or(|received| received.has_room())
         };
-        while is_last || may_take(taken, &received) {
+        while is_last || is_within || may_take(taken, &received) {
             match pipes.get_mut(key).and_then(|pipe| pipe.read(&mut frame)) {
                 Some(Item::Frame) => {
+                    is_within = frame.has_more();
                     if let Some(received) = &mut received {
                         received.push_frame(std::mem::take(&mut frame));
                     }
@@ -137,7 +140,7 @@ impl Publisher {
                 }
                 None => return,
             }
-            taken += 1;
+            taken += usize::from(!is_within);
         }
         if !self.unread.contains(&key) {
             self.unread.push(key);

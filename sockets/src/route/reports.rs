@@ -18,12 +18,13 @@ const UNREAD_MAX: usize = 64 * 1024;
 
 /// See the [module](self).
 pub(crate) struct Reports {
-    /// Frames that may wait before peers have to; 0 is no mark.
+    /// Messages that may wait before peers have to; 0 is no mark.
     mark: usize,
     /// By their number, in order.
     unread: BTreeMap<u64, Entry>,
     next: u64,
-    frames: usize,
+    /// Messages whose last frame waits.
+    messages: usize,
     /// The last unread report of a topic, of those beyond [`UNREAD_MAX`].
     topics: HashMap<Bytes, u64, FxBuildHasher>,
 }
@@ -35,22 +36,22 @@ enum Entry {
 
 impl Reports {
     pub(crate) fn new(mark: usize) -> Self {
-        let (unread, next, frames, topics) = Default::default();
-        Self { mark, unread, next, frames, topics }
+        let (unread, next, messages, topics) = Default::default();
+        Self { mark, unread, next, messages, topics }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.unread.is_empty()
     }
 
-    /// Whether a peer may send one frame more.
+    /// Whether a peer may send one message more.
     pub(crate) fn has_room(&self) -> bool {
-        self.mark == 0 || self.frames < self.mark
+        self.mark == 0 || self.messages < self.mark
     }
 
-    /// A frame of a message.
+    /// A frame of a message, whose others are pushed with nothing in between.
     pub(crate) fn push_frame(&mut self, frame: Message) {
-        self.frames += 1;
+        self.messages += usize::from(!frame.has_more());
         self.push(Entry::Frame(frame));
     }
 
@@ -77,7 +78,7 @@ impl Reports {
         let (number, entry) = self.unread.pop_first()?;
         Some(match entry {
             Entry::Frame(frame) => {
-                self.frames -= 1;
+                self.messages -= usize::from(!frame.has_more());
                 frame
             }
             Entry::Report(control) => {
@@ -115,7 +116,7 @@ mod tests {
             assert_eq!(reports.pop().unwrap(), report);
             assert_eq!(reports.pop().unwrap(), "between");
         }
-        assert!(reports.pop().is_none() && reports.is_empty() && reports.frames == 0);
+        assert!(reports.pop().is_none() && reports.is_empty() && reports.messages == 0);
     }
 
     #[test]

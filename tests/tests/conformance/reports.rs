@@ -102,6 +102,32 @@ fn a_device_of_xsub_and_xpub_passes_everything_on<G: Ground>(cell: &Cell<G>) {
     assert_eq!(sub.recv_multipart().unwrap(), ["abc", "", "body"]);
 }
 
+/// The receive mark and the work of one look end between messages.
+fn messages_of_two_xsubs_are_not_mixed<G: Ground>(cell: &Cell<G>) {
+    for (mark, frames) in [(2, 6), (0, 1500)] {
+        let builder = XPub::builder().receive_high_water_mark(mark);
+        let mut publisher = builder.build(&cell.context).unwrap();
+        let endpoint = publisher.bind(&cell.endpoint()).unwrap();
+        let messages = ["a", "b"].map(|name| (0..frames).map(|it| format!("{name}{it}")).collect());
+        let messages: [Vec<String>; 2] = messages;
+        let mut subs = messages.each_ref().map(|_| XSub::new(&cell.context).unwrap());
+        for (sub, message) in subs.iter_mut().zip(&messages) {
+            sub.connect(&endpoint).unwrap();
+            for _ in 0..2 {
+                sub.send_multipart(message.iter().map(String::as_str)).unwrap();
+            }
+            sub.flush().unwrap();
+        }
+        let mut heard = [0; 2];
+        while heard != [2, 2] {
+            let message = publisher.recv_multipart().unwrap();
+            let from = usize::from(message[0] == "b0");
+            assert!(message == messages[from], "mixed, with a mark of {mark}");
+            heard[from] += 1;
+        }
+    }
+}
+
 cells!(
     [Threads, TwoThreads, Caller] x [Tcp, Ipc, Inproc]:
     the_first_subscription_of_a_topic_and_its_last_end_are_reported,
@@ -109,4 +135,5 @@ cells!(
     messages_of_an_xsub_are_received_in_order_with_its_subscriptions,
     an_xsub_subscribes_by_call_too,
     a_device_of_xsub_and_xpub_passes_everything_on,
+    messages_of_two_xsubs_are_not_mixed,
 );
