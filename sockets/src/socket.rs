@@ -520,7 +520,8 @@ impl<P: Receives, D: Driver> Socket<P, D> {
 impl<P: Subscribes, D: Driver> Socket<P, D> {
     /// From now on receives the messages that begin with `prefix`; all, if it is empty. The same
     /// prefix may be subscribed to again, and then takes as many calls to undo (`ZMQ_SUBSCRIBE`).
-    /// It never waits: publishers are told as soon as they can be.
+    /// It never waits: publishers are told as soon as they can be, by an XSUB that is within a
+    /// message behind that.
     ///
     /// # Errors
     /// [Those of every call](Error#of-every-call).

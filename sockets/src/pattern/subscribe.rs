@@ -29,6 +29,9 @@ pub struct XSub {
     /// Publishers that get the message under way.
     targets: Vec<PipeKey>,
     is_open: bool,
+    /// What was subscribed to and cancelled since that message began: publishers are told behind
+    /// it, so that they get it in one piece.
+    late: Vec<Control>,
     second_look: SecondLook,
 }
 
@@ -170,8 +173,13 @@ impl Behaviour for XSub {
     const TYPE: SocketType = SocketType::XSub;
 
     fn new(_setup: &Setup) -> Self {
-        let (subscriber, targets) = (Subscriber::new(), Vec::new());
-        Self { subscriber, targets, is_open: false, second_look: SecondLook::default() }
+        Self {
+            subscriber: Subscriber::new(),
+            targets: Vec::new(),
+            is_open: false,
+            late: Vec::new(),
+            second_look: SecondLook::default(),
+        }
     }
 
     fn attach(&mut self, pipes: &mut Pipes, key: PipeKey) {
@@ -219,6 +227,9 @@ impl Behaviour for XSub {
                 pipe.write(body, has_more);
             }
         }
+        if !has_more {
+            self.tell_late(pipes);
+        }
         Ok(())
     }
 
@@ -250,14 +261,31 @@ impl XSub {
         }
         self.second_look.settle(have_room)
     }
+
+    fn tell_late(&mut self, pipes: &mut Pipes) {
+        for control in self.late.drain(..) {
+            match control {
+                Control::Subscribe(topic) => self.subscriber.subscribe(pipes, &topic),
+                Control::Cancel(topic) => self.subscriber.unsubscribe(pipes, &topic),
+            }
+        }
+    }
 }
 
 impl Subscribing for XSub {
     fn subscribe(&mut self, pipes: &mut Pipes, prefix: &[u8]) {
-        self.subscriber.subscribe(pipes, prefix);
+        if self.is_open {
+            self.late.push(Control::Subscribe(Bytes::copy_from_slice(prefix)));
+        } else {
+            self.subscriber.subscribe(pipes, prefix);
+        }
     }
 
     fn unsubscribe(&mut self, pipes: &mut Pipes, prefix: &[u8]) {
-        self.subscriber.unsubscribe(pipes, prefix);
+        if self.is_open {
+            self.late.push(Control::Cancel(Bytes::copy_from_slice(prefix)));
+        } else {
+            self.subscriber.unsubscribe(pipes, prefix);
+        }
     }
 }

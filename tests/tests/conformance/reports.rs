@@ -128,6 +128,29 @@ fn messages_of_two_xsubs_are_not_mixed<G: Ground>(cell: &Cell<G>) {
     }
 }
 
+/// A subscription that is made while a message is being sent is told behind it.
+fn a_subscription_is_not_told_within_a_message<G: Ground>(cell: &Cell<G>) {
+    let mut publisher = XPub::new(&cell.context).unwrap();
+    let endpoint = publisher.bind(&cell.endpoint()).unwrap();
+    let [mut sub, mut other] = [(); 2].map(|()| XSub::new(&cell.context).unwrap());
+    sub.connect(&endpoint).unwrap();
+    other.connect(&endpoint).unwrap();
+    cell.until(|| publisher.peers() == 2);
+    sub.subscribe("early").unwrap();
+    assert_eq!(publisher.recv().unwrap(), "\u{1}early");
+    sub.send_more("a").unwrap();
+    sub.subscribe("late").unwrap();
+    sub.unsubscribe("early").unwrap();
+    other.send("between").unwrap();
+    other.flush().unwrap();
+    assert_eq!(publisher.recv().unwrap(), "between");
+    sub.send("message").unwrap();
+    sub.flush().unwrap();
+    assert_eq!(publisher.recv_multipart().unwrap(), ["a", "message"]);
+    assert_eq!(publisher.recv().unwrap(), "\u{1}late");
+    assert_eq!(publisher.recv().unwrap(), "\0early");
+}
+
 cells!(
     [Threads, TwoThreads, Caller] x [Tcp, Ipc, Inproc]:
     the_first_subscription_of_a_topic_and_its_last_end_are_reported,
@@ -136,4 +159,5 @@ cells!(
     an_xsub_subscribes_by_call_too,
     a_device_of_xsub_and_xpub_passes_everything_on,
     messages_of_two_xsubs_are_not_mixed,
+    a_subscription_is_not_told_within_a_message,
 );
