@@ -191,8 +191,8 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     }
 
     /// Gives a connected endpoint up, however often it was connected to. What was sent to it still
-    /// leaves, as long as linger allows; what came from it and was not received is lost
-    /// (`zmq_disconnect(3)`).
+    /// leaves, as long as linger allows; what came from it and was not received is lost, and so is
+    /// the rest of a message that was received in part (`zmq_disconnect(3)`).
     ///
     /// # Errors
     /// [`Error::Transport`] with `EndpointNotFound` if nothing is connected there;

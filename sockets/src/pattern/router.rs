@@ -23,10 +23,8 @@ use crate::route::second_look::SecondLook;
 pub struct Router {
     ids: HashMap<Bytes, PipeKey>,
     sources: FairQueue,
-    /// The frame behind the routing id that was answered last.
-    prefetched: Option<Message>,
-    /// Whether a received message's last frame is still to be read.
-    is_within: bool,
+    /// The frame behind the routing id that was answered last, and whose it is.
+    prefetched: Option<(PipeKey, Message)>,
     sending: Sending,
     second_look: SecondLook,
     next_id: u32,
@@ -48,7 +46,6 @@ impl Behaviour for Router {
             ids: HashMap::new(),
             sources: FairQueue::default(),
             prefetched: None,
-            is_within: false,
             sending: Sending::No,
             second_look: SecondLook::default(),
             next_id: fastrand::u32(..),
@@ -98,6 +95,7 @@ impl Behaviour for Router {
 
     fn forget(&mut self, pipes: &mut Pipes, key: PipeKey) {
         self.leave(pipes, key);
+        self.prefetched.take_if(|(known, _)| *known == key);
         self.sources.remove(key);
         pipes.remove(key);
     }
@@ -126,18 +124,16 @@ impl Behaviour for Router {
     }
 
     fn receive(&mut self, pipes: &mut Pipes, frame: &mut Message) -> Result<(), Refusal> {
-        if let Some(message) = self.prefetched.take() {
-            self.is_within = message.has_more();
+        if let Some((_, message)) = self.prefetched.take() {
             *frame = message;
             return Ok(());
         }
+        let is_within = self.sources.is_within();
         let key = self.sources.take(pipes, frame).ok_or(Refusal::Full)?;
-        if self.is_within {
-            self.is_within = frame.has_more();
-            return Ok(());
+        if !is_within {
+            let id = pipes.get(key).map(|pipe| pipe.routing_id.clone()).unwrap_or_default();
+            self.prefetched = Some((key, std::mem::replace(frame, Message::with_more(id))));
         }
-        let id = pipes.get(key).map(|pipe| pipe.routing_id.clone()).unwrap_or_default();
-        self.prefetched = Some(std::mem::replace(frame, Message::with_more(id)));
         Ok(())
     }
 

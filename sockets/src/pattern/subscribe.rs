@@ -38,20 +38,13 @@ pub struct XSub {
 struct Subscriber {
     sources: FairQueue,
     topics: Subscriptions<()>,
-    /// Whether a received message's last frame is still to be read.
-    is_within: bool,
-    /// A first frame that was looked at, and is wanted.
-    looked_at: Option<Message>,
+    /// A first frame that was looked at, and is wanted, and whose it is.
+    looked_at: Option<(PipeKey, Message)>,
 }
 
 impl Subscriber {
     fn new() -> Self {
-        Self {
-            sources: FairQueue::default(),
-            topics: Subscriptions::new(),
-            is_within: false,
-            looked_at: None,
-        }
+        Self { sources: FairQueue::default(), topics: Subscriptions::new(), looked_at: None }
     }
 
     fn attach(&mut self, pipes: &mut Pipes, key: PipeKey) {
@@ -69,6 +62,7 @@ impl Subscriber {
     }
 
     fn forget(&mut self, pipes: &mut Pipes, key: PipeKey) {
+        self.looked_at.take_if(|(known, _)| *known == key);
         self.sources.remove(key);
         pipes.remove(key);
     }
@@ -84,22 +78,21 @@ impl Subscriber {
         }
     }
 
-    /// The next frame, of messages that begin with a topic. False: there is none.
+    /// The next frame, of messages that begin with a topic, and whose it is.
     #[inline]
-    fn receive_matching(&mut self, pipes: &mut Pipes, frame: &mut Message) -> bool {
-        if let Some(message) = self.looked_at.take() {
-            self.is_within = message.has_more();
+    fn receive_matching(&mut self, pipes: &mut Pipes, frame: &mut Message) -> Option<PipeKey> {
+        if let Some((key, message)) = self.looked_at.take() {
             *frame = message;
-            return true;
+            return Some(key);
         }
-        while self.sources.take(pipes, frame).is_some() {
-            if self.is_within || self.matches(frame) {
-                self.is_within = frame.has_more();
-                return true;
+        loop {
+            let is_within = self.sources.is_within();
+            let key = self.sources.take(pipes, frame)?;
+            if is_within || self.matches(frame) {
+                return Some(key);
             }
             self.sources.skip_rest(pipes, frame);
         }
-        false
     }
 
     #[inline]
@@ -108,14 +101,15 @@ impl Subscriber {
     }
 
     fn has_matching(&mut self, pipes: &mut Pipes) -> bool {
-        if self.looked_at.is_none() && !self.is_within {
-            let mut frame = Message::new();
-            if self.receive_matching(pipes, &mut frame) {
-                self.looked_at = Some(frame);
-                self.is_within = false;
-            }
+        if self.looked_at.is_some() {
+            return true;
         }
-        self.looked_at.is_some() || (self.is_within && self.sources.has_frame(pipes))
+        if self.sources.is_within() {
+            return self.sources.has_frame(pipes);
+        }
+        let mut frame = Message::new();
+        self.looked_at = self.receive_matching(pipes, &mut frame).map(|key| (key, frame));
+        self.looked_at.is_some()
     }
 }
 
@@ -151,7 +145,7 @@ impl Behaviour for Sub {
 
     #[inline]
     fn receive(&mut self, pipes: &mut Pipes, frame: &mut Message) -> Result<(), Refusal> {
-        if self.0.receive_matching(pipes, frame) { Ok(()) } else { Err(Refusal::Full) }
+        self.0.receive_matching(pipes, frame).map(drop).ok_or(Refusal::Full)
     }
 
     fn has_message(&mut self, pipes: &mut Pipes) -> bool {

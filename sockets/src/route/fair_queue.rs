@@ -21,6 +21,13 @@ pub(crate) struct FairQueue {
 }
 
 impl FairQueue {
+    /// Whether the message whose frame was taken last has more of them. The rest of a message goes
+    /// with its pipe.
+    #[inline]
+    pub(crate) fn is_within(&self) -> bool {
+        self.is_within
+    }
+
     /// This pipe may have something.
     pub(crate) fn activate(&mut self, key: PipeKey) {
         if !self.ready.contains(&key) {

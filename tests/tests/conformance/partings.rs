@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use tests::bytes::number;
 use tests::{Cell, Ground, cells};
-use zring::{Dealer, Error, Pair, Pub, Pull, Push, Rep, Req, Router, Sub, XSub};
+use zring::pattern::{Receives, Sends};
+use zring::{
+    Dealer, Error, Pair, Poller, Pub, Pull, Push, Rep, Req, Router, Socket, Sub, XPub, XSub,
+};
 
 fn who_had_connected_to_a_dropped_socket_learns_it<G: Ground>(cell: &Cell<G>) {
     let mut pull = Pull::new(&cell.context).unwrap();
@@ -114,6 +117,79 @@ fn half_a_request_goes_with_its_peer<G: Ground>(cell: &Cell<G>) {
     assert_eq!(other.recv().unwrap(), "answer");
 }
 
+/// What the next peer sends begins with its first frame.
+fn half_a_message_goes_with_its_peer<G: Ground>(cell: &Cell<G>) {
+    fn check<R: Receives, S: Sends, G: Ground>(cell: &Cell<G>, make: fn() -> zring::Builder<S>) {
+        let mut receiver = Socket::<R, G::Driver>::new(&cell.context).unwrap();
+        for name in ["first", "second"] {
+            let mut sender = make().build(&cell.context).unwrap();
+            let endpoint = sender.bind(&cell.endpoint()).unwrap();
+            receiver.connect(&endpoint).unwrap();
+            sender.send_multipart([name, "rest", "end"]).unwrap();
+            sender.flush().unwrap();
+            assert_eq!(receiver.recv().unwrap(), name);
+            assert_eq!(receiver.recv().unwrap(), "rest");
+            receiver.disconnect(&endpoint).unwrap();
+            assert_eq!(receiver.try_recv().err(), Some(Error::WouldBlock));
+        }
+    }
+    check::<zring::pattern::Dealer, _, _>(cell, Dealer::builder);
+    check::<zring::pattern::Pull, _, _>(cell, Push::builder);
+    check::<zring::pattern::Pair, _, _>(cell, Pair::builder);
+}
+
+/// Of a message with its sender's name, however much was received.
+fn half_a_named_message_goes_with_its_peer<G: Ground>(cell: &Cell<G>) {
+    for taken in 1..4 {
+        let mut router = Router::new(&cell.context).unwrap();
+        for name in ["first", "second"] {
+            let mut dealer = Dealer::builder().routing_id(name).build(&cell.context).unwrap();
+            let endpoint = dealer.bind(&cell.endpoint()).unwrap();
+            router.connect(&endpoint).unwrap();
+            let frames = [name, "a", "b", "c"];
+            dealer.send_multipart(["a", "b", "c"]).unwrap();
+            dealer.flush().unwrap();
+            for frame in &frames[..taken] {
+                assert_eq!(router.recv().unwrap(), frame, "{taken} of {name}");
+            }
+            router.disconnect(&endpoint).unwrap();
+            assert_eq!(router.try_recv().err(), Some(Error::WouldBlock));
+        }
+    }
+}
+
+fn what_was_published_goes_with_its_publisher<G: Ground>(cell: &Cell<G>) {
+    for is_begun in [true, false] {
+        let mut sub = Sub::new(&cell.context).unwrap();
+        let [mut goes, mut stays] = [(); 2].map(|()| XPub::new(&cell.context).unwrap());
+        let endpoint = goes.bind(&cell.endpoint()).unwrap();
+        sub.subscribe("topic").unwrap();
+        sub.subscribe("end").unwrap();
+        sub.connect(&endpoint).unwrap();
+        sub.connect(&stays.bind(&cell.endpoint()).unwrap()).unwrap();
+        for publisher in [&mut goes, &mut stays] {
+            publisher.recv().unwrap();
+            publisher.recv().unwrap();
+        }
+        goes.send_multipart(["topic", "b", "c"]).unwrap();
+        goes.flush().unwrap();
+        if is_begun {
+            assert_eq!(sub.recv().unwrap(), "topic");
+        } else {
+            let mut poller = Poller::new(&cell.context);
+            let subs = std::slice::from_mut(&mut sub);
+            assert_eq!(poller.wait_readable(subs, None).unwrap().len(), 1);
+        }
+        // What is not wanted any more is not received either.
+        stays.send_multipart(["topic", "end"]).unwrap();
+        stays.send("end").unwrap();
+        stays.flush().unwrap();
+        sub.unsubscribe("topic").unwrap();
+        sub.disconnect(&endpoint).unwrap();
+        assert_eq!(sub.recv_multipart().unwrap(), ["end"]);
+    }
+}
+
 /// One that connects to a peer which says no name calls it the same after it was gone.
 fn a_peer_that_comes_back_has_the_name_it_had<G: Ground>(cell: &Cell<G>) {
     let endpoint = cell.transport.fixed_endpoint();
@@ -179,6 +255,9 @@ cells!(
     an_xsub_may_connect_twice,
     an_answer_goes_to_nobody_but_who_asked,
     half_a_request_goes_with_its_peer,
+    half_a_message_goes_with_its_peer,
+    half_a_named_message_goes_with_its_peer,
+    what_was_published_goes_with_its_publisher,
 );
 cells!(
     [Threads, Caller] x [Inproc]:
