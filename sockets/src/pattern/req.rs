@@ -30,7 +30,7 @@ enum State {
     Asking(Option<PipeKey>),
     /// The answer is awaited. Without a peer, it will never come.
     Awaiting(Option<PipeKey>),
-    /// More frames of the answer are to be read.
+    /// More frames of the answer are to be read. They go with the peer that it comes from.
     Answered(PipeKey),
 }
 
@@ -62,9 +62,7 @@ impl Behaviour for Req {
     }
 
     fn forget(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        if self.state == State::Awaiting(Some(key)) {
-            self.state = State::Awaiting(None);
-        }
+        self.leave(key);
         self.targets.remove(key);
         self.sources.remove(key);
         pipes.remove(key);
@@ -124,6 +122,15 @@ impl Behaviour for Req {
 }
 
 impl Req {
+    /// Nothing more comes from a peer.
+    fn leave(&mut self, key: PipeKey) {
+        self.state = match self.state {
+            State::Awaiting(Some(known)) if known == key => State::Awaiting(None),
+            State::Answered(known) if known == key => State::Idle,
+            state => state,
+        };
+    }
+
     /// The first frame of the answer behind its delimiter. What is no answer is skipped.
     fn await_answer(
         &mut self,

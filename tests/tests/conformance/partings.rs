@@ -190,6 +190,24 @@ fn what_was_published_goes_with_its_publisher<G: Ground>(cell: &Cell<G>) {
     }
 }
 
+/// It was received in part, and its rest will not come: another may be asked.
+fn half_an_answer_goes_with_its_peer<G: Ground>(cell: &Cell<G>) {
+    let mut req = Req::new(&cell.context).unwrap();
+    for answer in ["first", "second"] {
+        let mut rep = Rep::new(&cell.context).unwrap();
+        let endpoint = rep.bind(&cell.endpoint()).unwrap();
+        req.connect(&endpoint).unwrap();
+        req.send("question").unwrap();
+        assert_eq!(rep.recv().unwrap(), "question");
+        rep.send_multipart([answer, "rest", "end"]).unwrap();
+        rep.flush().unwrap();
+        assert_eq!(req.recv().unwrap(), answer);
+        assert_eq!(req.recv().unwrap(), "rest");
+        req.disconnect(&endpoint).unwrap();
+        assert_eq!(req.try_recv().err(), Some(Error::State));
+    }
+}
+
 /// One that connects to a peer which says no name calls it the same after it was gone.
 fn a_peer_that_comes_back_has_the_name_it_had<G: Ground>(cell: &Cell<G>) {
     let endpoint = cell.transport.fixed_endpoint();
@@ -258,6 +276,7 @@ cells!(
     half_a_message_goes_with_its_peer,
     half_a_named_message_goes_with_its_peer,
     what_was_published_goes_with_its_publisher,
+    half_an_answer_goes_with_its_peer,
 );
 cells!(
     [Threads, Caller] x [Inproc]:
