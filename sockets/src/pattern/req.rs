@@ -43,6 +43,8 @@ impl Behaviour for Req {
     }
 
     fn attach(&mut self, _pipes: &mut Pipes, key: PipeKey) {
+        // Another had this place, and is gone.
+        self.leave(key);
         self.targets.activate(key);
         self.sources.activate(key);
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tests::bytes::number;
 use tests::{Cell, Ground, Transport, cells};
-use zring::{Dealer, Error, PeerMisbehaved, Rep, Req, Router};
+use zring::{Dealer, Error, PeerMisbehaved, Poller, Rep, Req, Router};
 
 fn out_of_turn_is_an_error_and_changes_nothing<G: Ground>(cell: &Cell<G>) {
     let mut rep = Rep::new(&cell.context).unwrap();
@@ -187,6 +187,30 @@ fn an_answer_to_a_peer_that_is_gone_is_dropped<G: Ground>(cell: &Cell<G>) {
     assert_eq!(req.recv().unwrap(), "answer");
 }
 
+/// Not even one that gets its place among the peers.
+fn who_comes_after_the_asked_is_not_heard<G: Ground>(cell: &Cell<G>) {
+    let mut req = Req::builder().routing_id("req").build(&cell.context).unwrap();
+    let endpoint = req.bind(&cell.endpoint()).unwrap();
+    let mut asked = Router::new(&cell.context).unwrap();
+    asked.connect(&endpoint).unwrap();
+    cell.until(|| req.peers() == 1);
+    req.send("question").unwrap();
+    assert_eq!(asked.recv_multipart().unwrap(), ["req", "", "question"]);
+    drop(asked);
+    cell.until(|| req.peers() == 0);
+    assert_eq!(req.try_recv().err(), Some(Error::WouldBlock));
+    let mut later = Router::new(&cell.context).unwrap();
+    later.connect(&endpoint).unwrap();
+    let mut poller = Poller::new(&cell.context);
+    cell.until(|| {
+        later.send_multipart(["req", "", "unasked"]).unwrap();
+        later.flush().unwrap();
+        let reqs = std::slice::from_mut(&mut req);
+        !poller.wait_readable(reqs, Some(Duration::ZERO)).unwrap().is_empty()
+    });
+    assert_eq!(req.try_recv().err(), Some(Error::WouldBlock));
+}
+
 cells!(
     [Threads, Caller] x [Tcp, Ipc, Inproc]:
     out_of_turn_is_an_error_and_changes_nothing,
@@ -197,5 +221,6 @@ cells!(
     the_envelope_leads_the_answer_back,
     only_the_asked_may_answer_and_only_behind_a_delimiter,
     an_answer_to_a_peer_that_is_gone_is_dropped,
+    who_comes_after_the_asked_is_not_heard,
 );
 cells!([Threads, Caller] x [Tcp, Ipc]: an_answer_without_a_delimiter_ends_its_connection);
