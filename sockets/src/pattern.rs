@@ -87,7 +87,8 @@ pub(crate) trait Behaviour: Sized {
     /// A pipe has room again.
     fn writable(&mut self, _pipes: &mut Pipes, _key: PipeKey) {}
 
-    /// Nothing more goes to this pipe, and nothing more comes. What had come may still be read.
+    /// Nothing more goes to this pipe, and nothing more comes; it is told once. What had come may
+    /// still be read.
     fn detach(&mut self, pipes: &mut Pipes, key: PipeKey);
 
     /// This pipe is given up by the socket itself, read or not.

@@ -208,6 +208,40 @@ fn half_an_answer_goes_with_its_peer<G: Ground>(cell: &Cell<G>) {
     }
 }
 
+/// What has come through it is received to its end.
+fn half_a_message_stays_though_its_endpoint_goes<G: Ground>(cell: &Cell<G>) {
+    let mut router = Router::new(&cell.context).unwrap();
+    for name in ["first", "second"] {
+        let builder = Dealer::builder().linger(Some(Duration::ZERO)).routing_id(name);
+        let mut dealer = builder.build(&cell.context).unwrap();
+        let endpoint = router.bind(&cell.endpoint()).unwrap();
+        dealer.connect(&endpoint).unwrap();
+        dealer.send_multipart(["a", "b"]).unwrap();
+        dealer.flush().unwrap();
+        assert_eq!(router.recv().unwrap(), name);
+        router.unbind(&endpoint).unwrap();
+        drop(dealer);
+        cell.until(|| router.peers() == 0);
+        assert_eq!(router.recv_multipart().unwrap(), ["a", "b"]);
+        assert_eq!(router.try_recv().err(), Some(Error::WouldBlock));
+    }
+    let mut pair = Pair::new(&cell.context).unwrap();
+    for _ in 0..2 {
+        let builder = Pair::builder().linger(Some(Duration::ZERO));
+        let mut other = builder.build(&cell.context).unwrap();
+        let endpoint = pair.bind(&cell.endpoint()).unwrap();
+        other.connect(&endpoint).unwrap();
+        other.send_multipart(["a", "b"]).unwrap();
+        other.flush().unwrap();
+        assert_eq!(pair.recv().unwrap(), "a");
+        pair.unbind(&endpoint).unwrap();
+        drop(other);
+        cell.until(|| pair.peers() == 0);
+        assert_eq!(pair.recv().unwrap(), "b");
+        assert_eq!(pair.try_recv().err(), Some(Error::WouldBlock));
+    }
+}
+
 /// One that connects to a peer which says no name calls it the same after it was gone.
 fn a_peer_that_comes_back_has_the_name_it_had<G: Ground>(cell: &Cell<G>) {
     let endpoint = cell.transport.fixed_endpoint();
@@ -277,6 +311,7 @@ cells!(
     half_a_named_message_goes_with_its_peer,
     what_was_published_goes_with_its_publisher,
     half_an_answer_goes_with_its_peer,
+    half_a_message_stays_though_its_endpoint_goes,
 );
 cells!(
     [Threads, Caller] x [Inproc]:
