@@ -16,9 +16,9 @@ use zring_transports::Error as TransportError;
 ///   [`LocalContext`](crate::LocalContext) never is.
 /// * [`NoThread`](Self::NoThread) once an I/O thread of the context has ended, on a socket that was
 ///   bound or connected over tcp or ipc. Whichever of the two came first stays.
-/// * [`Transport`](Self::Transport) with
-///   [`Engine(Forked)`](TransportError::Engine) in the child of a process that forked after it made
-///   the context.
+/// * [`Transport`](Self::Transport) with [`Engine`](TransportError::Engine) and
+///   [`Forked`](crate::EngineError::Forked) in the child of a process that forked after it made the
+///   context.
 /// * With a [`LocalContext`](crate::LocalContext), [`Transport`](Self::Transport) with
 ///   [`Engine`](TransportError::Engine) if the kernel refuses the context's ring. The calls turn
 ///   it, some once their own work is done: the message, subscription or endpoint is accepted then.

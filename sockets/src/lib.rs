@@ -41,6 +41,10 @@ pub use driver::{
 pub use error::Error;
 pub use poller::{Interest, Pollable, Poller, Ready};
 pub use socket::{PipeCounters, Socket};
+/// In [`TransportError::Kernel`] and [`EngineError::Kernel`]:
+pub use zring_engine::Errno;
+/// In [`TransportError::Engine`]:
+pub use zring_engine::Error as EngineError;
 pub use zring_engine::{Features, Release};
 pub use zring_transports::Error as TransportError;
 pub use zring_transports::message::{INLINE_MAX, Message, Payload};
