@@ -78,11 +78,11 @@ impl<P: Pattern> Builder<P> {
         Self { options, pattern: PhantomData }
     }
 
-    /// The socket (`zmq_socket(3)`). In a context that was shut down one is made too, and its calls
-    /// say so.
+    /// The socket (`zmq_socket(3)`).
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] for an option out of its range, or that this pattern does not have.
+    /// [`Error::InvalidOption`] for an option out of its range, or that this pattern does not have;
+    /// [`Error::Terminated`] once the context was shut down.
     pub fn build<C: AnyContext>(self, context: &C) -> Result<Socket<P, C::Driver>, Error> {
         let id = &self.options.routing_id;
         if id.len() > ROUTING_ID_SIZE_MAX {
@@ -106,7 +106,7 @@ impl<P: Pattern> Builder<P> {
             let reason = "a pause cannot double up to nothing; None does not double it";
             return Err(Error::InvalidOption { option: "reconnect_interval_max", reason });
         }
-        Ok(Socket::make(context.driver().clone(), self.options))
+        Socket::make(context.driver().clone(), self.options)
     }
 
     /// Messages that may wait to be sent, for each peer; 1000 by default, 0 for any number

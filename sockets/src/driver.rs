@@ -58,8 +58,9 @@ pub(crate) trait Drive: Clone {
     fn pools(&self) -> &LogPools;
     fn names(&self) -> &Names;
 
-    /// A socket was made: it is to be told when the context is shut down.
-    fn enlist(&self, inbox: &Arc<SocketInbox>);
+    /// A socket is made: it is to be told when the context is shut down. Once that has happened,
+    /// there is to be no socket.
+    fn enlist(&self, inbox: &Arc<SocketInbox>) -> Result<(), Error>;
 
     /// The first wire endpoint is about to be used: rings are opened.
     fn start(&self) -> Result<(), Error>;

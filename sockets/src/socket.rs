@@ -62,16 +62,17 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     /// A socket with default options (`zmq_socket(3)`).
     ///
     /// # Errors
-    /// None today; an error is answered like those of [`Builder::build`].
+    /// [`Error::Terminated`] once the context was shut down.
     pub fn new(context: &impl AnyContext<Driver = D>) -> Result<Self, Error> {
         Builder::new().build(context)
     }
 
-    pub(crate) fn make(driver: D, options: Options) -> Self {
+    /// See [`Builder::build`].
+    pub(crate) fn make(driver: D, options: Options) -> Result<Self, Error> {
         let inbox = Arc::new(SocketInbox::default());
         let parker = Arc::new(Parker::default());
         inbox.wake().insert(parker.clone());
-        driver.enlist(&inbox);
+        driver.enlist(&inbox)?;
         let pools = driver.pools().clone();
         let joint = Joint {
             pools: pools.clone(),
@@ -79,7 +80,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
             marks: Marks { send: options.send_mark, receive: options.receive_mark },
             is_local: D::IS_LOCAL,
         };
-        Self {
+        Ok(Self {
             pattern: P::new(&options.setup(pools, D::IS_LOCAL)),
             pipes: Pipes::default(),
             driver,
@@ -92,7 +93,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
             events: Vec::new(),
             end: None,
             is_open: false,
-        }
+        })
     }
 
     /// Peers that are there: handshakes done, and endpoints that are being connected to. What

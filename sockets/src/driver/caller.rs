@@ -228,7 +228,9 @@ impl Drive for Caller {
     }
 
     /// A caller-driven context is not shut down: nobody waits in it while its thread does so.
-    fn enlist(&self, _inbox: &Arc<SocketInbox>) {}
+    fn enlist(&self, _inbox: &Arc<SocketInbox>) -> Result<(), Error> {
+        Ok(())
+    }
 
     fn start(&self) -> Result<(), Error> {
         let mut worker = self.shared.worker.borrow_mut();

@@ -54,7 +54,7 @@ impl Context {
 
     /// Ends all waiting, now and later: every call on the context's sockets that can wait, bind,
     /// connect or subscribe answers [`Error::Terminated`], and dropping them works
-    /// (`zmq_ctx_shutdown(3)`). Sockets that are made later are told too.
+    /// (`zmq_ctx_shutdown(3)`). No socket can be made any more.
     pub fn shutdown(&self) {
         self.driver.shared.shut_down();
     }
@@ -304,13 +304,14 @@ impl Drive for IoThreads {
         &self.shared.names
     }
 
-    fn enlist(&self, inbox: &Arc<SocketInbox>) {
+    fn enlist(&self, inbox: &Arc<SocketInbox>) -> Result<(), Error> {
         let mut state = lock(&self.shared.state);
         if state.is_shut_down {
-            inbox.post(Event::Terminated);
+            return Err(Error::Terminated);
         }
         state.sockets.retain(|known| known.strong_count() > 0);
         state.sockets.push(Arc::downgrade(inbox));
+        Ok(())
     }
 
     fn start(&self) -> Result<(), Error> {
