@@ -85,14 +85,14 @@ impl LocalContext {
 
     /// Does what is due, and waits for more until something has happened, or so long; without a
     /// time, as long as it takes. Before the first tcp or ipc endpoint nothing can happen, and it
-    /// returns at once, whatever the time.
+    /// waits for the time.
     ///
     /// # Errors
+    /// [`Error::WouldBlock`] without a time, before the first tcp or ipc endpoint;
     /// [`Error::Interrupted`] if a signal was handled while it slept; [`Error::Transport`] with
     /// `Engine` if the kernel refuses the ring, or in the child of a fork.
     pub fn turn(&self, timeout: Option<Duration>) -> Result<(), Error> {
-        let until = timeout.and_then(deadline_after);
-        self.driver.shared.turn(self.driver.shared.wait.until(until), &[])
+        self.driver.shared.wait(timeout.and_then(deadline_after), &[])
     }
 
     /// Lets everything leave that the kernel takes now, without waiting.
@@ -178,6 +178,17 @@ impl Shared {
             Some(worker) => Ok(worker.turn(wait, is_served)?),
             None => Ok(()),
         }
+    }
+
+    /// Turns until something has happened, or one of these inboxes has something, or the deadline.
+    fn wait(&self, until: Option<Instant>, inboxes: &[Arc<SocketInbox>]) -> Result<(), Error> {
+        if self.worker.borrow().is_some() {
+            return self.turn(self.wait.until(until), inboxes);
+        }
+        // Nobody else can bring anything: only time passes.
+        let left = until.ok_or(Error::WouldBlock)?.saturating_duration_since(Instant::now());
+        std::thread::sleep(left);
+        Ok(())
     }
 
     fn flush(&self) -> Result<(), Error> {
@@ -287,13 +298,7 @@ impl Drive for Caller {
         if inboxes.iter().any(|inbox| inbox.has_pending()) {
             return Ok(true);
         }
-        if self.shared.worker.borrow().is_none() {
-            // Nobody else can bring anything: only time passes.
-            let left = deadline.ok_or(Error::WouldBlock)?.saturating_duration_since(Instant::now());
-            std::thread::sleep(left);
-            return Ok(false);
-        }
-        self.shared.turn(self.shared.wait.until(deadline), inboxes)?;
+        self.shared.wait(deadline, inboxes)?;
         let is_served = inboxes.iter().any(|inbox| inbox.has_pending());
         Ok(is_served || deadline.is_none_or(|deadline| Instant::now() < deadline))
     }

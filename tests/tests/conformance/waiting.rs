@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tests::bytes::number;
 use tests::{Cell, Ground, cells, free_port};
-use zring::{Error, Interest, Pollable, Poller, Pub, Pull, Push, Socket, Sub};
+use zring::{Error, Interest, LocalContext, Pollable, Poller, Pub, Pull, Push, Socket, Sub};
 
 const TICK: Duration = Duration::from_millis(30);
 
@@ -349,6 +349,20 @@ fn an_unfinished_message_goes_with_its_socket<G: Ground>(cell: &Cell<G>) {
     assert_eq!(pull.try_recv().err(), Some(Error::WouldBlock));
 }
 
+/// Before the first tcp or ipc endpoint there is nothing to wait for but the time.
+fn a_turn_takes_its_time_before_there_is_a_ring<G>(cell: &Cell<G>)
+where
+    G: Ground<Context = LocalContext, Driver = zring::Caller>,
+{
+    let context = &cell.context;
+    assert_eq!(context.turn(None), Err(Error::WouldBlock));
+    assert_eq!(context.turn(Some(Duration::MAX)), Err(Error::WouldBlock));
+    context.turn(Some(Duration::ZERO)).unwrap();
+    let begin = Instant::now();
+    context.turn(Some(TICK)).unwrap();
+    assert!(begin.elapsed() >= TICK, "{:?}", begin.elapsed());
+}
+
 cells!(
     [Threads, Caller] x [Tcp, Ipc, Inproc]:
     a_receive_timeout_ends_the_wait_and_not_before,
@@ -360,6 +374,7 @@ cells!(
     an_unfinished_message_goes_with_its_socket,
 );
 cells!([Caller] x [Tcp, Ipc, Inproc]: a_poller_refuses_what_it_would_not_turn);
+cells!([Caller, Spinning] x [Inproc]: a_turn_takes_its_time_before_there_is_a_ring);
 cells!(
     [Caller] x [Tcp, Ipc]:
     no_time_is_enough_for_what_has_come,
