@@ -11,7 +11,7 @@ use zring_engine::deadline_after;
 use zring_transports::Error as TransportError;
 use zring_transports::endpoint::{self, Endpoint, Listening};
 use zring_transports::inproc::Party;
-use zring_transports::notice::{ListenerId, Notice, OpenPort};
+use zring_transports::notice::{Event, ListenerId, Notice, OpenPort};
 use zring_transports::pipe::PipeId;
 use zring_transports::port::PortOptions;
 use zring_zmtp::SocketType;
@@ -238,7 +238,11 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
             mailbox.post(Notice::Open(Box::new(OpenPort { port: self.port, options, feed })));
         }
         self.endpoints.is_open = true;
-        Ok(())
+        if crew.is_broken() {
+            // It was whole before, and who has ended since may not have read of this socket.
+            self.inbox().post(Event::Failed);
+        }
+        self.settle()
     }
 
     fn port_options(&self) -> PortOptions {

@@ -253,12 +253,12 @@ impl Worker {
         if !self.mailbox.has_pending() {
             return;
         }
-        let mut notices = std::mem::take(&mut self.notices);
-        self.mailbox.take_into(&mut notices);
-        for notice in notices.drain(..) {
+        self.mailbox.take_into(&mut self.notices);
+        // Each stays at hand until its turn: if this thread panics, those who sent them are told.
+        self.notices.reverse();
+        while let Some(notice) = self.notices.pop() {
             self.handle_notice(notice);
         }
-        self.notices = notices;
     }
 
     fn handle_notice(&mut self, notice: Notice) {
@@ -389,7 +389,8 @@ impl Worker {
 }
 
 impl Drop for Worker {
-    /// Whoever still waits on one of its sockets is told.
+    /// Whoever still waits on one of its sockets is told. So are those that it has not read of; who
+    /// posts behind that finds the crew broken.
     fn drop(&mut self) {
         if !self.is_done() {
             self.crew.note_broken();
@@ -397,6 +398,54 @@ impl Drop for Worker {
         for port in self.ports.values() {
             port.options.joint.inbox.post(Event::Failed);
         }
+        self.mailbox.take_into(&mut self.notices);
+        for notice in self.notices.drain(..) {
+            if let Notice::Open(open) = notice {
+                open.options.joint.inbox.post(Event::Failed);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::Tuning;
+    use crate::notice::SocketInbox;
+    use crate::pipe::{Joint, Marks, log_pools};
+    use crate::port::PortOptions;
+    use crate::rejections::RejectionLog;
+
+    #[test]
+    fn a_socket_that_was_not_read_of_is_told_of_the_end() {
+        let crew = Crew::new(1);
+        let worker = Worker::new(crew.clone(), 0).unwrap();
+        let inbox = Arc::new(SocketInbox::new(Default::default()));
+        let options = PortOptions {
+            socket_type: zring_zmtp::SocketType::Pull,
+            routing_id: bytes::Bytes::new(),
+            frame_size_max: u64::MAX,
+            handshake_timeout: None,
+            reconnect_interval: None,
+            reconnect_interval_max: None,
+            reports_subscriptions: false,
+            is_lossless: false,
+            tuning: Tuning::default(),
+            joint: Joint {
+                pools: log_pools(),
+                inbox: inbox.clone(),
+                marks: Marks { send: 0, receive: 0 },
+                is_local: false,
+            },
+            rejections: RejectionLog::default(),
+        };
+        let open = OpenPort { port: PortId::fresh(), options, feed: None };
+        crew.mailbox(0).post(Notice::Open(Box::new(open)));
+        drop(worker);
+        assert!(crew.is_broken());
+        let mut events = Vec::new();
+        inbox.take_into(&mut events);
+        assert!(matches!(events[..], [Event::Failed]));
     }
 }
 
