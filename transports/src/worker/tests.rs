@@ -1,4 +1,5 @@
-//! Claims about workers: a socket that makes no call, and time.
+//! Claims about workers: their end, a socket that makes no call, and time.
 
+mod ending;
 mod passing;
 mod time;
