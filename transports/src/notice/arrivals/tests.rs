@@ -130,7 +130,7 @@ fn peers_are_told_as_they_came_and_went_whenever_the_socket_looks() {
     let joint = joint(&Arc::default());
     let left = AtomicUsize::new(PEERS);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        let passing = scope.spawn(|| {
             let mut present = come(&joint, 0);
             for _ in 0..PEERS {
                 let other = come(&joint, 0);
@@ -151,6 +151,7 @@ fn peers_are_told_as_they_came_and_went_whenever_the_socket_looks() {
             present.extend(arrivals.iter().map(|arrival| arrival.attachment.pipe.id));
             assert!(present.len() <= 2, "one of them is gone");
         }
+        passing.join().unwrap();
     });
     let (events, arrivals) = take(&joint.inbox);
     assert!(events.len() <= 3 && arrivals.len() <= 1);
