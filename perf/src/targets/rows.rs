@@ -107,7 +107,7 @@ const STREAMS: [(u8, usize, f64, f64); 5] = [
 ];
 const MIB: usize = 1 << 20;
 const ZRING: [Who; 2] = [Who::ZringCaller, Who::ZringIo];
-const FAN_OUT: &str = "--seconds 2 --warm-up 0.1 --only zring-io,zring-caller,libzmq";
+const FAN_OUT: &str = "--seconds 1.5 --warm-up 0.1 --only zring-io,zring-caller,libzmq";
 
 /// All rows, in order.
 pub(crate) fn all() -> Vec<Check> {
