@@ -36,12 +36,16 @@ impl Holding {
         if self.written.len() > SIFTED_MIN.max(2 * self.sifted) {
             self.sift(topics, key);
         }
-        let len = u32::try_from(topic.len()).unwrap_or(u32::MAX);
         if self.written.len() + LEN_SIZE + topic.len() > WRITTEN_MAX {
             *self = Self { is_too_much: true, ..Self::default() };
             return;
         }
-        self.written.extend_from_slice(&len.to_le_bytes());
+        self.write(topic);
+    }
+
+    /// The caller has seen that the topic is not longer than all may be.
+    fn write(&mut self, topic: &[u8]) {
+        self.written.extend_from_slice(&(topic.len() as u32).to_le_bytes());
         self.written.extend_from_slice(topic);
     }
 
@@ -50,8 +54,7 @@ impl Holding {
         let mut kept = Self::default();
         for topic in self.sorted() {
             if topics.is_held_by(topic, key) {
-                kept.written.extend_from_slice(&(topic.len() as u32).to_le_bytes());
-                kept.written.extend_from_slice(topic);
+                kept.write(topic);
             }
         }
         kept.sifted = kept.written.len();
