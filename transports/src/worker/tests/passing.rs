@@ -3,15 +3,13 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use bytes::Bytes;
 use zring_zmtp::SocketType;
 
 use super::super::*;
 use crate::endpoint::{self, Endpoint, Listening, Tuning};
 use crate::fan_out::FanOutLog;
-use crate::notice::{Arrival, ListenerId, REMNANTS_MAX, SocketInbox};
-use crate::pipe::{Joint, Marks, PipeEnd, log_pools};
-use crate::rejections::RejectionLog;
+use crate::notice::{Arrival, ListenerId, REMNANTS_MAX};
+use crate::pipe::{Marks, PipeEnd, log_pools};
 
 /// A worker, and a socket that makes no call but those of the test.
 struct Fixture {
@@ -24,21 +22,14 @@ impl Fixture {
     fn new(socket_type: SocketType) -> Self {
         let crew = Crew::new(1);
         let worker = Worker::new(crew.clone(), 0).unwrap();
-        let inbox = Arc::<SocketInbox>::default();
-        let marks = Marks { send: 1000, receive: 1000 };
-        let options = PortOptions {
-            socket_type,
-            routing_id: Bytes::new(),
-            frame_size_max: u64::MAX,
-            handshake_timeout: None,
+        let mut options = PortOptions {
             reconnect_interval: Some(Duration::from_millis(1)),
             reconnect_interval_max: Some(Duration::from_millis(1)),
             reports_subscriptions: true,
             is_lossless: true,
-            tuning: Tuning::default(),
-            joint: Joint { pools: log_pools(), inbox, marks, is_local: true },
-            rejections: RejectionLog::default(),
+            ..super::options(socket_type)
         };
+        options.joint.marks = Marks { send: 1000, receive: 1000 };
         let (port, mailbox) = (PortId::fresh(), crew.mailbox(0));
         let mut log = FanOutLog::new(log_pools(), true);
         let feed = options.fans_out().then(|| log.feed(mailbox, 1000));

@@ -5,16 +5,13 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 
-use bytes::Bytes;
 use zring_zmtp::{SocketType, command};
 
 use super::super::*;
-use crate::endpoint::{Endpoint, Tuning, resolve};
-use crate::notice::{ListenerId, SocketInbox};
+use crate::endpoint::{Endpoint, resolve};
+use crate::notice::ListenerId;
 use crate::peer::Stage;
-use crate::pipe::{Joint, Marks, log_pools};
 use crate::receiving::TTL_UNIT;
-use crate::rejections::RejectionLog;
 
 /// How long a handshake may take.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(30);
@@ -44,24 +41,11 @@ struct Side {
 
 impl Side {
     fn new(socket_type: SocketType) -> Self {
-        let joint = Joint {
-            pools: log_pools(),
-            inbox: Arc::new(SocketInbox::default()),
-            marks: Marks { send: 0, receive: 0 },
-            is_local: true,
-        };
         let options = PortOptions {
-            socket_type,
-            routing_id: Bytes::new(),
-            frame_size_max: u64::MAX,
             handshake_timeout: Some(HANDSHAKE_TIME),
             reconnect_interval: Some(INTERVAL),
             reconnect_interval_max: Some(INTERVAL_MAX),
-            reports_subscriptions: false,
-            is_lossless: false,
-            tuning: Tuning::default(),
-            joint,
-            rejections: RejectionLog::default(),
+            ..super::options(socket_type)
         };
         let mut worker = Worker::new(Crew::new(1), 0).unwrap();
         // No deadline is one by the kernel's clock.
