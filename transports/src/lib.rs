@@ -24,6 +24,7 @@ pub mod port;
 mod receiving;
 pub mod rejections;
 mod sending;
+mod spares;
 pub mod subscriptions;
 mod tcp;
 pub mod worker;

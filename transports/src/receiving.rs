@@ -13,13 +13,14 @@ mod answers;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use zring_engine::block::Slice;
 use zring_engine::log::Writer;
 use zring_zmtp::command::{self, Command};
 use zring_zmtp::{Error, Scan, Scanner, Stop};
 
 use crate::pipe::{Record, WireEnd, header_len, parse_header};
+use crate::spares::Spares;
 use answers::Answers;
 
 /// Received runs shorter than this are copied. A quarter of a lent buffer.
@@ -87,7 +88,7 @@ pub(crate) struct Receiving {
     /// Whether the next frame to be sorted is not the first of its message.
     is_within: bool,
     /// The front of a frame whose end has not come, and how many bytes it lacks at least.
-    gathered: Vec<u8>,
+    gathered: BytesMut,
     missing: usize,
     backlog: VecDeque<Slice>,
 }
@@ -95,7 +96,7 @@ pub(crate) struct Receiving {
 impl Receiving {
     pub(crate) fn new(frame_size_max: u64, intake: Intake) -> Self {
         let scanner = Scanner::new(frame_size_max);
-        let gathered = Vec::with_capacity(GATHERED);
+        let gathered = BytesMut::with_capacity(GATHERED);
         let backlog = VecDeque::with_capacity(BACKLOG);
         let (answers, is_within, missing) = Default::default();
         Self { scanner, intake, answers, is_within, gathered, missing, backlog }
@@ -115,9 +116,10 @@ impl Receiving {
         &mut self,
         wire: &mut WireEnd,
         incoming: &mut Vec<Incoming>,
+        spares: &mut Spares,
     ) -> Result<Room, Error> {
         while let Some(mut slice) = self.backlog.pop_front() {
-            let room = self.take_slice(wire, &mut slice, incoming)?;
+            let room = self.take_slice(wire, &mut slice, incoming, spares)?;
             if room == Room::None {
                 self.backlog.push_front(slice);
                 return Ok(room);
@@ -131,13 +133,14 @@ impl Receiving {
         wire: &mut WireEnd,
         slice: &mut Slice,
         incoming: &mut Vec<Incoming>,
+        spares: &mut Spares,
     ) -> Result<Room, Error> {
         loop {
             if !self.gathered.is_empty() {
-                if !self.gather(slice) {
+                if !self.gather(slice, spares) {
                     return Ok(Room::Left);
                 }
-                if self.take_gathered(wire, incoming)? == Room::None {
+                if self.take_gathered(wire, incoming, spares)? == Room::None {
                     return Ok(Room::None);
                 }
                 continue;
@@ -167,11 +170,16 @@ impl Receiving {
     }
 
     /// Moves bytes to the gathered frame. False: it still lacks some.
-    fn gather(&mut self, slice: &mut Slice) -> bool {
+    fn gather(&mut self, slice: &mut Slice, spares: &mut Spares) -> bool {
         let len = self.missing.min(slice.len());
-        if self.gathered.capacity() - self.gathered.len() < len {
-            let step = self.gathered.len().max(len).max(GATHER_STEP.min(self.missing));
-            self.gathered.reserve_exact(step.min(self.missing));
+        let arrived = self.gathered.len();
+        if self.gathered.capacity() - arrived < len {
+            let mut memory = spares.take(arrived + self.missing).unwrap_or_else(|| {
+                let step = arrived.max(len).max(GATHER_STEP);
+                BytesMut::with_capacity(arrived + step.min(self.missing))
+            });
+            memory.extend_from_slice(&self.gathered);
+            self.gathered = memory;
         }
         self.gathered.extend_from_slice(&slice[..len]);
         slice.advance(len);
@@ -183,6 +191,7 @@ impl Receiving {
         &mut self,
         wire: &mut WireEnd,
         incoming: &mut Vec<Incoming>,
+        spares: &mut Spares,
     ) -> Result<Room, Error> {
         let scan = self.scanner.scan(&self.gathered, room(wire));
         match scan.stop {
@@ -205,7 +214,7 @@ impl Receiving {
         if self.intake == Intake::Answers {
             self.answers.check(&self.gathered)?;
         }
-        self.hand_up_gathered(wire, scan.messages, incoming);
+        self.hand_up_gathered(wire, scan.messages, incoming, spares);
         Ok(Room::Left)
     }
 
@@ -215,6 +224,7 @@ impl Receiving {
         wire: &mut WireEnd,
         messages: usize,
         incoming: &mut Vec<Incoming>,
+        spares: &mut Spares,
     ) {
         if self.intake.is_sorted() {
             let frame = std::mem::take(&mut self.gathered);
@@ -224,7 +234,8 @@ impl Receiving {
             wire.writer.append(&self.gathered, &[]);
             self.gathered.clear();
         } else {
-            append_referenced(&mut wire.writer, &std::mem::take(&mut self.gathered).into());
+            let frame = spares.freeze(std::mem::take(&mut self.gathered));
+            append_referenced(&mut wire.writer, &frame);
         }
         if messages > 0 {
             wire.publish(messages);

@@ -21,6 +21,7 @@ use crate::peer::Peer;
 use crate::pipe::PipeId;
 use crate::port::PortOptions;
 use crate::receiving::Incoming;
+use crate::spares::Spares;
 
 mod clock;
 mod closing;
@@ -95,6 +96,7 @@ pub struct Worker {
     notices: Vec<Notice>,
     completions: Vec<Completion>,
     incoming: Vec<Incoming>,
+    spares: Spares,
     /// Bytes received in the last turn.
     received: usize,
     sent_at_once: usize,
@@ -132,6 +134,7 @@ impl Worker {
             notices: Vec::new(),
             completions: Vec::with_capacity(COMPLETIONS),
             incoming: Vec::new(),
+            spares: Spares::default(),
             received: 0,
             sent_at_once: 0,
             has_granted: false,

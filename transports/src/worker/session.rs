@@ -195,7 +195,7 @@ impl Worker {
         let peer = &mut self.peers[key];
         let receiving = peer.receiving.as_mut().expect("traffic is received");
         let wire = peer.wire.as_mut().expect("traffic has a pipe");
-        let result = receiving.process(wire, &mut incoming);
+        let result = receiving.process(wire, &mut incoming, &mut self.spares);
         for item in incoming.drain(..) {
             self.handle_incoming(key, item);
         }
