@@ -9,22 +9,31 @@
 //!
 //! Deliberately absent: when that pays. The socket's end of the pipe decides it.
 
+use std::io::IoSlice;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
-use rustix::net::{SendFlags, send};
+use bytes::Bytes;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 use zring_engine::credit::Consumption;
 use zring_engine::inbox::Scheduled;
 use zring_engine::lent::Lent;
 use zring_engine::log::{Reader, Run};
 use zring_engine::sync::MutexGuard;
 
+use crate::message::FrameBody;
 use crate::pipe::{Control, Counters, Record};
 use crate::sending::{Leftover, Sending};
 
 /// Bytes after which a writer that sends ahead has done its share.
 const AHEAD_SIZE_MAX: usize = 256 * 1024;
+
+/// Bytes of a large body that are copied to fresh memory in a nanosecond.
+const COPIED_PER_NS: usize = 2;
 
 /// See the [module](self).
 pub(crate) struct Lane {
@@ -83,6 +92,14 @@ impl Lane {
         }
     }
 
+    /// For the writer of the log: sends a message that is not in the log, from where it lies. What
+    /// the kernel does not take within the time of a copy is copied, and left to the worker.
+    /// `Busy`: nothing was sent. True: the worker is to be told in any case.
+    pub(crate) fn send_lent(&self, header: &[u8], body: &FrameBody<'_>) -> (Ahead, bool) {
+        let sent = self.way.borrow(|way| way.send_lent(header, body));
+        sent.unwrap_or((Ahead::Busy, false))
+    }
+
     /// Bytes that were sent from here since the pipe began.
     pub(crate) fn bytes(&self) -> u64 {
         self.counters.bytes.load(Ordering::Relaxed)
@@ -130,6 +147,28 @@ impl Way {
             let _is_wanted = self.count_sent(u64::from(run.messages()), sent as u64);
         }
         self.connection = Some(connection);
+        Ahead::Sent
+    }
+
+    fn send_lent(&mut self, header: &[u8], body: &FrameBody<'_>) -> Ahead {
+        if !self.log.is_empty() {
+            return Ahead::Busy;
+        }
+        let Some(connection) = self.connection.take() else { return Ahead::Busy };
+        let sent = send_patiently(&connection, header, body);
+        let left = header.len() + body.len() - sent;
+        if sent > 0 && left > 0 {
+            self.counters.bytes.fetch_add(sent as u64, Ordering::Relaxed);
+            let content = Record::Body { bytes: rest(header, body, left), ends_message: true };
+            let run = Run::Record { content, messages: 1 };
+            self.leftover = Some(Leftover { run, sent: 0, is_within: true });
+            return Ahead::Left;
+        }
+        self.connection = Some(connection);
+        if sent == 0 {
+            return Ahead::Busy;
+        }
+        let _is_wanted = self.count_sent(1, sent as u64);
         Ahead::Sent
     }
 
@@ -218,6 +257,45 @@ fn bytes_of(run: &Run<Record>) -> Option<&[u8]> {
 fn send_now(connection: &OwnedFd, bytes: &[u8], goes_on: bool) -> usize {
     let more = if goes_on { SendFlags::MORE } else { SendFlags::empty() };
     send(connection, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL | more).unwrap_or(0)
+}
+
+/// Sends one part behind the other, and waits for room for some time. Answers the bytes that the
+/// kernel took. Errors are the worker's here as well.
+fn send_patiently(connection: &OwnedFd, header: &[u8], body: &[u8]) -> usize {
+    let until = Instant::now() + Duration::from_nanos((body.len() / COPIED_PER_NS) as u64);
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    let mut parts = [header, body].map(IoSlice::new);
+    let (mut left, mut total) = (&mut parts[..], 0);
+    loop {
+        match sendmsg(connection, left, &mut SendAncillaryBuffer::default(), flags) {
+            Ok(sent) => {
+                total += sent;
+                IoSlice::advance_slices(&mut left, sent);
+            }
+            Err(Errno::AGAIN) => {}
+            Err(_) => return total,
+        }
+        if left.is_empty() || !await_room(connection, until) {
+            return total;
+        }
+    }
+}
+
+/// The last `len` bytes of a frame.
+fn rest(header: &[u8], body: &FrameBody<'_>, len: usize) -> Bytes {
+    match (len.checked_sub(body.len()), body.owned()) {
+        (Some(of_header), _) => [&header[header.len() - of_header..], body].concat().into(),
+        (None, Some(owned)) => owned.slice(body.len() - len..),
+        (None, None) => Bytes::copy_from_slice(&body[body.len() - len..]),
+    }
+}
+
+/// Waits until the kernel takes more. False: it is late.
+fn await_room(connection: &OwnedFd, until: Instant) -> bool {
+    let left = until.saturating_duration_since(Instant::now());
+    let Ok(left) = Timespec::try_from(left) else { return false };
+    let mut fds = [PollFd::new(connection, PollFlags::OUT)];
+    left != Timespec::default() && poll(&mut fds, Some(&left)).is_ok_and(|found| found > 0)
 }
 
 #[cfg(test)]

@@ -173,11 +173,11 @@ impl<const N: usize> From<&[u8; N]> for Message {
     }
 }
 
-/// The body of a frame on its way out: borrowed bytes are copied once, owned ones may be shared
-/// (the buffer of `zmq_send(3)`, and the `zmq_msg_init_data(3)` of `zmq_msg_send(3)`).
+/// The body of a frame on its way out: borrowed bytes are copied once at most, owned ones may be
+/// shared (the buffer of `zmq_send(3)`, and the `zmq_msg_init_data(3)` of `zmq_msg_send(3)`).
 #[derive(Clone, Debug)]
 pub enum Payload<'a> {
-    /// Bytes that are copied before the call returns.
+    /// Bytes that are copied, or sent, before the call returns.
     Borrowed(&'a [u8]),
     /// Bytes that a frame of more than 8 KiB refers to until it is sent; fewer are copied.
     Owned(Bytes),

@@ -24,6 +24,8 @@ use crate::notice::{Event, Mailbox, Notice, SocketInbox};
 
 /// Borrowed bodies of up to this many bytes are copied into the log.
 const BORROWED_COPY_MAX: usize = 32 * 1024;
+/// Bodies of so many bytes are sent from where they lie, if they can be.
+const LENT_SIZE: usize = 32 * 1024;
 /// Owned bodies of up to this many bytes are copied into the log; larger ones are referred to.
 const OWNED_COPY_MAX: usize = 8 * 1024;
 /// A reader that finds fewer bytes has caught up with its writer, and pauses before each look for
@@ -225,15 +227,20 @@ pub(crate) fn encode(log: &mut Writer<Record>, body: FrameBody<'_>, has_more: bo
 fn encode_long(log: &mut Writer<Record>, body: &FrameBody<'_>, has_more: bool) {
     let copy_max = if body.owned().is_some() { OWNED_COPY_MAX } else { BORROWED_COPY_MAX };
     let len = body.len();
-    let mut header = [0; 9];
-    header[0] = LARGE | (u8::from(has_more) * MORE);
-    header[1..].copy_from_slice(&(len as u64).to_be_bytes());
+    let header = long_header(len, has_more);
     if len <= copy_max {
         return log.append(&header, body);
     }
     let bytes = body.owned().cloned().unwrap_or_else(|| Bytes::copy_from_slice(body));
     log.append(&header, &[]);
     log.append_record(Record::Body { bytes, ends_message: !has_more }, len);
+}
+
+fn long_header(len: usize, has_more: bool) -> [u8; 9] {
+    let mut header = [0; 9];
+    header[0] = LARGE | (u8::from(has_more) * MORE);
+    header[1..].copy_from_slice(&(len as u64).to_be_bytes());
+    header
 }
 
 /// Reads the header at the front of frames that this process wrote or checked: whether more frames
@@ -254,8 +261,7 @@ pub struct Outbound {
     log: Writer<Record>,
     allowance: Allowance,
     bell: Bell,
-    /// The way to the connection; `None` towards another socket, and where the worker has no thread
-    /// of its own.
+    /// The way to the connection; `None` towards another socket.
     lane: Option<Arc<Lane>>,
     /// When the reader was last to be told of something, and messages received until then.
     told: Option<(Instant, u64)>,
@@ -284,6 +290,9 @@ impl Outbound {
     /// told, or the message to be sent from here.
     #[inline(always)]
     fn write(&mut self, body: FrameBody<'_>, has_more: bool) -> bool {
+        if body.len() > SHORT_MAX && !has_more && self.send_lent(&{ body }) {
+            return false;
+        }
         encode(&mut self.log, body, has_more);
         if has_more {
             self.ahead_in = self.ahead_in.saturating_sub(body.len());
@@ -298,15 +307,40 @@ impl Outbound {
         self.bell.raise()
     }
 
+    /// Sends a large message of one frame from where it lies, if nothing is before it. What is
+    /// owned need not be copied either, and costs another thread's time where there is one.
+    #[inline(never)]
+    fn send_lent(&mut self, body: &FrameBody<'_>) -> bool {
+        let is_left_to_worker = body.owned().is_some() && !self.bell.is_local();
+        if body.len() < LENT_SIZE || is_left_to_worker || self.log.has_unpublished() {
+            return false;
+        }
+        let Some(lane) = &self.lane else { return false };
+        let (ahead, is_awaited) = lane.send_lent(&long_header(body.len(), false), body);
+        if is_awaited || ahead == Ahead::Left {
+            self.bell.other.tell_readable();
+        }
+        if ahead == Ahead::Busy {
+            return false;
+        }
+        self.allowance.write(1);
+        true
+    }
+
+    /// The lane, where the worker has a thread of its own, which is spared some work.
+    fn own_lane(&self) -> Option<&Lane> {
+        self.lane.as_deref().filter(|_| !self.bell.is_local())
+    }
+
     /// Much was written in a row. If it cannot leave from here, the worker gets the core that the
     /// two may share, while what it has to send is still in the core's caches.
     #[cold]
     fn run_ahead(&mut self) {
         self.ahead_in = AHEAD_SIZE;
-        let Some(lane) = &self.lane else { return self.bell.ease() };
+        let Some(lane) = self.own_lane() else { return self.bell.ease() };
         let before = lane.bytes();
         if self.send_ahead() != Ahead::Sent
-            && let Some(lane) = &self.lane
+            && let Some(lane) = self.own_lane()
         {
             courtesy::yield_core(|| lane.bytes() > before);
         }
@@ -315,9 +349,9 @@ impl Outbound {
     /// Sends from here what the worker is not at: it is late, or shares a core with us.
     #[cold]
     fn send_ahead(&mut self) -> Ahead {
-        let Some(lane) = &self.lane else { return Ahead::Busy };
-        self.ahead_in = AHEAD_SIZE;
+        let Some(lane) = self.own_lane() else { return Ahead::Busy };
         let ahead = lane.send_ahead();
+        self.ahead_in = AHEAD_SIZE;
         match ahead {
             Ahead::Sent => self.bell.ease(),
             Ahead::Left => self.bell.other.tell_readable(),
@@ -331,7 +365,9 @@ impl Outbound {
     #[cold]
     fn send_or_tell(&mut self, received: u64) {
         let Self { bell, lane, told, .. } = self;
-        if let Some(lane) = lane {
+        if let Some(lane) = lane
+            && !bell.is_local()
+        {
             let now = Instant::now();
             let is_lone = |(at, answered)| received > answered || now - at >= LONE_AFTER;
             let may_send = told.replace((now, received)).is_none_or(is_lone);
@@ -602,9 +638,6 @@ impl Direction {
     fn through_lane(self, counters: &Arc<Counters>) -> (Outbound, Arc<Lane>) {
         let Self { outbound, log, consumption, scheduled } = self;
         let lane = Arc::new(Lane::new(log, scheduled, consumption, counters.clone()));
-        if outbound.bell.is_local() {
-            return (outbound, lane);
-        }
         (Outbound { lane: Some(lane.clone()), ..outbound }, lane)
     }
 

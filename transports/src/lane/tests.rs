@@ -58,6 +58,17 @@ impl Fixture {
         let _is_to_be_told = self.scheduled.raise(&mut Raising::Fenced);
     }
 
+    /// Has a message sent that is not in the log.
+    fn send_lent(&mut self, payload: Payload<'_>) -> Ahead {
+        let header: [u8; 9] = frame(payload.len())[..9].try_into().unwrap();
+        let (ahead, is_awaited) = self.lane.send_lent(&header, &payload.lend());
+        assert!(!is_awaited);
+        if ahead != Ahead::Busy {
+            self.allowance.write(1);
+        }
+        ahead
+    }
+
     /// Leaves a lane behind whose writer has sent all before a body, and nothing of that.
     fn begin_within(&self) {
         let mut way = self.lane.take();
@@ -235,6 +246,80 @@ fn a_loss_behind_a_header_that_was_sent_takes_the_body_with_it() {
         assert_eq!(rest, frame(3), "{is_body_begun} {others}");
         assert_eq!(skipped + messages, 2 + others);
     }
+}
+
+#[test]
+fn a_lent_body_is_sent_from_where_it_lies() {
+    let mut fixture = Fixture::opened();
+    rustix::net::sockopt::set_socket_send_buffer_size(&*fixture.near, 1 << 20).unwrap();
+    let body = vec![7; 1000];
+    for turn in 1..=8 {
+        assert!(fixture.allowance.room() > 0, "turn {turn}");
+        assert_eq!(fixture.send_lent(Payload::from(&body)), Ahead::Sent);
+        assert_eq!(fixture.arrived(), frame(1000));
+        assert_eq!(fixture.sent(), (turn, turn * 1009));
+    }
+    assert_eq!(fixture.left_to_the_worker(), b"");
+}
+
+#[test]
+fn what_the_kernel_does_not_take_of_a_lent_body_is_the_workers() {
+    let body = vec![7; 100 * 1024];
+    for payload in [Payload::from(&body), Payload::from(body.clone())] {
+        let mut fixture = Fixture::opened();
+        assert_eq!(fixture.send_lent(payload), Ahead::Left);
+        let mut all = fixture.arrived();
+        assert!(!all.is_empty() && all.len() < body.len(), "{}", all.len());
+        assert_eq!(fixture.sent(), (0, all.len() as u64));
+        // Neither an answer to the peer nor another message comes between.
+        fixture.sending.push_answer(|out| out.extend_from_slice(b"answer"));
+        assert_eq!(fixture.send_lent(Payload::from(&body)), Ahead::Busy);
+        let (rest, messages) = fixture.rest();
+        all.extend(rest);
+        assert!(all == [&frame(body.len())[..], b"answer"].concat());
+        assert_eq!(messages, 1);
+    }
+}
+
+#[test]
+fn the_rest_of_a_lent_frame_may_begin_within_its_header() {
+    let header: [u8; 9] = frame(300)[..9].try_into().unwrap();
+    for payload in [Payload::from(&[7; 300]), Payload::from(vec![7; 300])] {
+        for len in 1..=309 {
+            assert_eq!(rest(&header, &payload.lend(), len), frame(300)[309 - len..], "{len}");
+        }
+    }
+}
+
+#[test]
+fn a_lent_body_does_not_pass_what_was_written_before_it() {
+    let mut fixture = Fixture::opened();
+    fixture.write(3);
+    assert_eq!(fixture.send_lent(Payload::from(&vec![7; 1000])), Ahead::Busy);
+    assert_eq!(fixture.arrived(), b"");
+    assert_eq!(fixture.left_to_the_worker(), frame(3));
+}
+
+#[test]
+fn a_lent_body_of_which_the_kernel_takes_nothing_is_not_begun() {
+    let mut fixture = Fixture::opened();
+    while send(&*fixture.near, &[0; 1000], SendFlags::DONTWAIT).is_ok() {}
+    assert_eq!(fixture.send_lent(Payload::from(&vec![7; 1000])), Ahead::Busy);
+    let (_, far) = UnixStream::pair().unwrap();
+    drop(std::mem::replace(&mut fixture.far, far));
+    assert_eq!(fixture.send_lent(Payload::from(&vec![7; 1000])), Ahead::Busy);
+    assert_eq!(fixture.sent(), (0, 0));
+}
+
+#[test]
+fn a_lent_body_that_was_sent_in_part_is_not_sent_again_after_a_loss() {
+    let mut fixture = Fixture::opened();
+    assert_eq!(fixture.send_lent(Payload::from(&vec![7; 100 * 1024])), Ahead::Left);
+    fixture.write(3);
+    let skipped = fixture.lane.take().hand_over(&mut fixture.sending, |_, _| {});
+    let skipped = skipped + fixture.sending.handle_loss();
+    let (rest, messages) = fixture.rest();
+    assert_eq!((rest, skipped + messages), (frame(3), 2));
 }
 
 #[test]
