@@ -25,10 +25,12 @@ pub(crate) fn send<S: Side, O: Outgoing>(run: &Run<'_, S>, mut socket: O) -> Res
     run.finish_sender(meter.stop(sent, elapsed_ns))
 }
 
-/// Counts from `Begin` to `End`.
+/// Counts from `Begin` to `End`. It comes late to the warm-up, so that queues are at their fullest
+/// there and not in what is measured.
 pub(crate) fn receive<S: Side, R: Incoming>(run: &Run<'_, S>, mut socket: R) -> Result<()> {
     run.attach(&mut socket)?;
     run.meet(&mut socket)?;
+    clock::sleep_until(clock::now() + run.warm_up_ns() / 4);
     let mut meter = Meter::start(run.control);
     let mut count = 0;
     loop {
