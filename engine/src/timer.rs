@@ -4,7 +4,8 @@
 //! were set.
 //!
 //! Deliberately absent: a clock, which the caller brings, and cancelling. The key of a timer that
-//! is no longer wanted carries a generation, and is ignored by whoever it is meant for.
+//! is no longer wanted carries a generation, is ignored by whoever it is meant for, and swept out
+//! with others when there are many.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -34,6 +35,23 @@ impl<K> Timers<K> {
     pub fn insert(&mut self, deadline: Instant, key: K) {
         self.heap.push(Timer { deadline, sequence: self.inserted, key });
         self.inserted += 1;
+    }
+
+    /// How many deadlines there are, wanted or not.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.heap.is_empty()
+    }
+
+    /// Drops the deadlines of keys that are no longer wanted.
+    pub fn retain(&mut self, mut is_wanted: impl FnMut(&K) -> bool) {
+        self.heap.retain(|timer| is_wanted(&timer.key));
     }
 
     /// When the next key is due.
@@ -94,6 +112,16 @@ mod tests {
     fn a_deadline_beyond_the_clock_is_never() {
         assert_eq!(deadline_after(Duration::MAX), None);
         assert!(deadline_after(Duration::from_secs(1)) > Some(Instant::now()));
+    }
+
+    #[test]
+    fn what_is_no_longer_wanted_is_dropped_and_the_rest_keeps_its_order() {
+        let (mut timers, now) = (Timers::new(), Instant::now());
+        [5, 1, 4, 1, 3].iter().for_each(|&at| timers.insert(now + Duration::from_secs(at), at));
+        timers.retain(|&at| at != 1);
+        assert_eq!((timers.len(), timers.is_empty()), (3, false));
+        let end = now + Duration::from_secs(9);
+        assert_eq!([(); 4].map(|()| timers.poll_expired(end)), [Some(3), Some(4), Some(5), None]);
     }
 
     #[test]

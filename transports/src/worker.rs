@@ -40,6 +40,9 @@ const LISTENER: u32 = 1 << 31;
 /// Completions handled before the vector that holds them may need memory.
 const COMPLETIONS: usize = 1024;
 
+/// Timers there are at least before void ones are swept out.
+const TIMERS_MIN: usize = 1024;
+
 /// What a notice about a pipe reaches.
 #[derive(Clone, Copy)]
 enum Reached {
@@ -380,7 +383,23 @@ impl Worker {
         self.generations += 1;
         self.peers[key].generation = self.generations;
         if let Some(deadline) = self.clock.after(after) {
-            self.timers.insert(deadline, Timer::Stage(key, self.generations));
+            self.set_timer(deadline, Timer::Stage(key, self.generations));
+        }
+    }
+
+    fn set_timer(&mut self, deadline: Instant, timer: Timer) {
+        self.timers.insert(deadline, timer);
+        // A peer has three that are not void, a listener one.
+        let wanted_max = 3 * self.peers.len() + self.listeners.len();
+        if self.timers.len() > TIMERS_MIN.max(2 * wanted_max) {
+            let Self { peers, reached, timers, .. } = self;
+            timers.retain(|timer| match *timer {
+                Timer::Stage(key, generation) | Timer::Silence(key, generation) => {
+                    peers.get(key).is_some_and(|peer| peer.generation == generation)
+                }
+                Timer::HangUp(_, pipe) => reached.contains_key(&pipe),
+                Timer::Accept(_) => true,
+            });
         }
     }
 

@@ -140,8 +140,9 @@ impl Worker {
         let Some(wire) = &peer.wire else { return self.lose(key, After::Remove) };
         let is_heard = self.ports.get(&peer.port).is_none_or(|port| port.options.is_heard());
         wire.inbox.detach(wire.id, is_heard);
+        let pipe = wire.id;
         if let Some(deadline) = deadline {
-            self.timers.insert(deadline, Timer::HangUp(key, wire.id));
+            self.set_timer(deadline, Timer::HangUp(key, pipe));
         }
         self.make_due(key);
         self.check_hang_up(key);

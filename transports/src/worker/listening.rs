@@ -57,7 +57,7 @@ impl Worker {
     }
 
     fn pause_accepting(&mut self, key: usize) {
-        self.timers.insert(self.clock.now() + ACCEPT_PAUSE, Timer::Accept(key));
+        self.set_timer(self.clock.now() + ACCEPT_PAUSE, Timer::Accept(key));
     }
 
     pub(super) fn complete_accept(&mut self, key: usize, outcome: Outcome) {

@@ -227,7 +227,8 @@ impl Worker {
         peer.silent_until = Some(deadline);
         // One timer for each peer, however often it pings: it is set again when it finds more time.
         if !std::mem::replace(&mut peer.is_silence_timed, true) {
-            self.timers.insert(deadline, Timer::Silence(key, peer.generation));
+            let generation = peer.generation;
+            self.set_timer(deadline, Timer::Silence(key, generation));
         }
     }
 

@@ -20,8 +20,6 @@ struct Fixture {
 
 impl Fixture {
     fn new(socket_type: SocketType) -> Self {
-        let crew = Crew::new(1);
-        let worker = Worker::new(crew.clone(), 0).unwrap();
         let mut options = PortOptions {
             reconnect_interval: Some(Duration::from_millis(1)),
             reconnect_interval_max: Some(Duration::from_millis(1)),
@@ -30,6 +28,12 @@ impl Fixture {
             ..super::options(socket_type)
         };
         options.joint.marks = Marks { send: 1000, receive: 1000 };
+        Self::opened(options)
+    }
+
+    fn opened(options: PortOptions) -> Self {
+        let crew = Crew::new(1);
+        let worker = Worker::new(crew.clone(), 0).unwrap();
         let (port, mailbox) = (PortId::fresh(), crew.mailbox(0));
         let mut log = FanOutLog::new(log_pools(), true);
         let feed = options.fans_out().then(|| log.feed(mailbox, 1000));
@@ -124,6 +128,23 @@ fn peers_that_come_and_go_leave_nothing() {
         let (events, arrivals) = fixture.take();
         assert!(matches!(events[..], [Event::Arrived]), "{} events", events.len());
         assert!(arrivals.is_empty(), "{socket_type:?}: {} arrivals", arrivals.len());
+    }
+}
+
+#[test]
+fn peers_that_go_before_they_have_said_hello_leave_no_timers() {
+    let handshake_timeout = Some(Duration::from_secs(3600));
+    let options = super::options(SocketType::Pull);
+    let mut fixture = Fixture::opened(PortOptions { handshake_timeout, ..options });
+    let address = fixture.bind();
+    fixture.turn();
+    for _ in 0..2 * TIMERS_MIN {
+        let stream = TcpStream::connect(&address).unwrap();
+        fixture.until(|fixture| !fixture.worker.peers.is_empty());
+        drop(stream);
+        fixture.until(|fixture| fixture.worker.peers.is_empty());
+        let timers = fixture.worker.timers.len();
+        assert!((1..=TIMERS_MIN).contains(&timers), "{timers} timers");
     }
 }
 
