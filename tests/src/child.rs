@@ -9,16 +9,20 @@ use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
+use rustix::process::{Signal, set_parent_process_death_signal};
+
 /// Says to a child that it is one.
 const ROLE: &str = "ZRING_TESTS_CHILD";
 /// Stands before each line that is meant for the parent; the test harness prints others.
 const MARK: &str = "\u{1}child: ";
 
 /// What a child was given, or `None` if this process is none. A test that is ignored because it is
-/// a child's returns then.
+/// a child's returns then. A child does not outlive the thread that has spawned it.
 #[must_use]
 pub fn arguments() -> Option<Vec<String>> {
     let text = std::env::var(ROLE).ok()?;
+    let with_parent = set_parent_process_death_signal(Some(Signal::KILL));
+    with_parent.expect("the kernel has such a signal");
     Some(text.split('\n').map(str::to_owned).collect())
 }
 
