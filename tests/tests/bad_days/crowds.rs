@@ -4,6 +4,7 @@
 
 use std::io::Write;
 
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tests::bytes::{body, number};
 use tests::{Caller, Cell, Ground, Threads, Transport, cells};
@@ -164,9 +165,13 @@ cells!([Threads, TwoThreads, Caller] x [Tcp, Ipc]: every_one_of_500_subscribers_
 
 /// It waits for the publisher to look, in the kernel, and not in this process's memory.
 fn a_peer_that_changes_its_mind_for_ever_waits<G: Ground>(cell: &Cell<G>) {
-    let mut publisher = XPub::new(&cell.context).unwrap();
+    // What waits in the kernel is read in the end, four bytes at a time.
+    let buffer = 64 * 1024;
+    let builder = XPub::builder().receive_buffer(Some(buffer));
+    let mut publisher = builder.build(&cell.context).unwrap();
     let endpoint = publisher.bind(&cell.endpoint()).unwrap();
     let mut fickle = dial(&endpoint, &handshake("SUB"));
+    set_socket_send_buffer_size(&fickle, buffer).unwrap();
     cell.until(|| publisher.peers() == 1);
     let minds = [frame(0, b"\x01a"), frame(0, b"\x00a")].concat().repeat(10_000);
     fickle.set_nonblocking(true).unwrap();
