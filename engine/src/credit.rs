@@ -6,21 +6,24 @@
 //!
 //! Deliberately absent: a queue. Credit bounds a log, it does not know one.
 
-use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering, fence};
+use crate::sync::{Arc, AtomicU64, Ordering, fence};
 
 /// What the two ends share.
 #[derive(Debug)]
 struct Grants {
     /// Messages the reader has granted since the beginning; only grows.
     granted: AtomicU64,
-    /// Whether the writer found itself full and wants to be told of the next grant.
-    wanted: AtomicBool,
+    /// Messages of which the writer wants to be told once they are granted: it found itself full.
+    wanted: AtomicU64,
 }
+
+/// The writer has room, as far as it knows.
+const NOTHING: u64 = u64::MAX;
 
 /// The two ends of a pipe with a high-water mark in messages. 0 is no mark.
 #[must_use]
 pub fn credit(mark: usize) -> (Allowance, Consumption) {
-    let grants = Arc::new(Grants { granted: AtomicU64::new(0), wanted: AtomicBool::new(false) });
+    let grants = Arc::new(Grants { granted: AtomicU64::new(0), wanted: AtomicU64::new(NOTHING) });
     let mark = mark as u64;
     let limit = if mark == 0 { u64::MAX } else { mark };
     let step = if mark == 0 { u64::MAX } else { mark.div_ceil(2) };
@@ -54,16 +57,18 @@ impl Allowance {
         self.limit = if by == 0 { u64::MAX } else { self.limit.saturating_add(by as u64) };
     }
 
-    /// Counts written messages. The caller had room for the first of them.
+    /// Counts written messages. The caller had room for the first of them; those beyond the mark
+    /// delay the next.
     #[inline]
     pub fn write(&mut self, messages: u64) {
         self.written += messages;
     }
 
-    /// Looks for grants, and without any asks to be told of the next. True: there is room now.
+    /// Looks for grants, and without enough of them asks to be told. True: there is room now.
     #[must_use]
     pub fn want(&mut self) -> bool {
-        self.grants.wanted.store(true, Ordering::Relaxed);
+        let needed = (self.written + 1).saturating_sub(self.limit);
+        self.grants.wanted.store(needed, Ordering::Relaxed);
         // Pairs with the fence in `Consumption::take`: the grant is seen, or the wish is.
         fence(Ordering::SeqCst);
         self.room() > 0
@@ -119,8 +124,11 @@ impl Consumption {
         self.grants.granted.store(self.granted, Ordering::Release);
         // Pairs with the fence in `Allowance::want`.
         fence(Ordering::SeqCst);
-        self.grants.wanted.load(Ordering::Relaxed)
-            && self.grants.wanted.swap(false, Ordering::Relaxed)
+        let wanted = self.grants.wanted.load(Ordering::Relaxed);
+        let (done, relaxed) = (NOTHING, Ordering::Relaxed);
+        // A wish that has just replaced this one was made in view of this grant.
+        wanted <= self.granted
+            && self.grants.wanted.compare_exchange(wanted, done, relaxed, relaxed).is_ok()
     }
 }
 
@@ -150,6 +158,17 @@ mod tests {
         assert!(consumption.take(1));
         allowance.write(1);
         assert!(!consumption.take(1));
+    }
+
+    #[test]
+    fn a_writer_beyond_its_mark_is_told_once_it_has_room() {
+        let (mut allowance, mut consumption) = credit(10);
+        allowance.write(25);
+        assert!(!allowance.want());
+        assert!(!consumption.take(5) && !consumption.take(5) && !consumption.take(5));
+        assert_eq!(allowance.room(), 0);
+        assert!(consumption.take(5));
+        assert_eq!(allowance.room(), 5);
     }
 
     #[test]

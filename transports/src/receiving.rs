@@ -4,7 +4,9 @@
 //! handed up as it is; less is copied, and the buffer returns to the kernel at once. A frame that
 //! spans buffers is gathered in memory that grows with what has arrived, never with what was
 //! announced.
-//! A pipe at its high-water mark keeps what came in a backlog and stops its own connection.
+//! A pipe with room takes all messages of one buffer, however many: handing up the rest later costs
+//! two changes of threads. At its high-water mark it keeps what came in a backlog and stops its own
+//! connection.
 //!
 //! Deliberately absent: what commands mean. They are handed to the worker in order.
 
@@ -135,17 +137,21 @@ impl Receiving {
         incoming: &mut Vec<Incoming>,
         spares: &mut Spares,
     ) -> Result<Room, Error> {
+        let mut messages_max = messages_max(wire);
         loop {
             if !self.gathered.is_empty() {
                 if !self.gather(slice, spares) {
                     return Ok(Room::Left);
                 }
-                if self.take_gathered(wire, incoming, spares)? == Room::None {
+                if messages_max == 0 && wire.allowance.want() {
+                    messages_max = MESSAGES_PER_SCAN;
+                }
+                if self.take_gathered(messages_max, wire, incoming, spares)? == Room::None {
                     return Ok(Room::None);
                 }
                 continue;
             }
-            let scan = self.scanner.scan(slice, room(wire));
+            let scan = self.scanner.scan(slice, messages_max);
             self.take_frames(wire, &scan, slice, incoming)?;
             slice.advance(scan.frames_end);
             match scan.stop {
@@ -157,7 +163,9 @@ impl Receiving {
                     take_command(&slice[header.header_len..header.frame_len()], incoming)?;
                     slice.advance(header.frame_len());
                 }
-                Stop::MessagesMax if wire.allowance.want() => {}
+                Stop::MessagesMax if messages_max > 0 || wire.allowance.want() => {
+                    messages_max = MESSAGES_PER_SCAN;
+                }
                 Stop::MessagesMax => return Ok(Room::None),
                 Stop::Invalid(error) => return Err(error),
             }
@@ -189,11 +197,12 @@ impl Receiving {
 
     fn take_gathered(
         &mut self,
+        messages_max: usize,
         wire: &mut WireEnd,
         incoming: &mut Vec<Incoming>,
         spares: &mut Spares,
     ) -> Result<Room, Error> {
-        let scan = self.scanner.scan(&self.gathered, room(wire));
+        let scan = self.scanner.scan(&self.gathered, messages_max);
         match scan.stop {
             Stop::Partial { missing } if scan.frames_end == 0 => {
                 self.missing = missing;
@@ -205,10 +214,7 @@ impl Receiving {
                 return Ok(Room::Left);
             }
             Stop::Invalid(error) => return Err(error),
-            Stop::MessagesMax if scan.frames_end == 0 => {
-                let has_room = wire.allowance.want();
-                return Ok(if has_room { Room::Left } else { Room::None });
-            }
+            Stop::MessagesMax if scan.frames_end == 0 => return Ok(Room::None),
             Stop::Partial { .. } | Stop::MessagesMax => {}
         }
         if self.intake == Intake::Answers {
@@ -298,12 +304,13 @@ impl Receiving {
     }
 }
 
-fn room(wire: &mut WireEnd) -> usize {
-    usize::try_from(wire.allowance.room()).unwrap_or(usize::MAX).min(MESSAGES_PER_SCAN)
-}
-
 /// Bounds one scan, so that a log counts its messages without overflow.
 const MESSAGES_PER_SCAN: usize = 1 << 16;
+
+/// What one scan of a buffer may take.
+fn messages_max(wire: &mut WireEnd) -> usize {
+    if wire.allowance.room() > 0 { MESSAGES_PER_SCAN } else { 0 }
+}
 
 fn hand_up(log: &mut Writer<Record>, slice: &Slice, range: std::ops::Range<usize>) {
     match range.len() {

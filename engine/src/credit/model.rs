@@ -38,6 +38,27 @@ fn a_writer_that_waits_is_told_of_every_grant_it_needs() {
 }
 
 #[test]
+fn a_writer_beyond_its_mark_is_told_in_time() {
+    check(|| {
+        let (mut allowance, mut consumption) = credit(1);
+        let told = Arc::new(Sleeper::default());
+        let writing = thread::spawn({
+            let told = told.clone();
+            move || {
+                allowance.write(2);
+                write_one(&mut allowance, &told);
+            }
+        });
+        for _ in 0..2 {
+            if consumption.take(1) {
+                told.wake();
+            }
+        }
+        writing.join().unwrap();
+    });
+}
+
+#[test]
 fn no_more_is_written_than_was_granted() {
     check(|| {
         let (mut allowance, mut consumption) = credit(2);
