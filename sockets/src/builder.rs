@@ -119,7 +119,8 @@ impl<P: Pattern> Builder<P> {
 
     /// Messages that may wait to be received, from each peer; 1000 by default, 0 for any number
     /// (`ZMQ_RCVHWM`). Over inproc both sides' marks add up, and 0 on either is any number. Over
-    /// tcp and ipc a pipe below its mark takes all that one receive has brought, 64 KiB at most.
+    /// tcp and ipc a pipe takes all that one system call brings, some 2 MiB at most, and no more
+    /// before it is below its mark again.
     #[must_use]
     pub const fn receive_high_water_mark(mut self, messages: usize) -> Self {
         self.options.receive_mark = messages;

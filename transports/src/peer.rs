@@ -77,7 +77,7 @@ pub(crate) struct Peer {
     /// The armed receive, and whether it was told to stop.
     pub(crate) receive: Option<Token>,
     pub(crate) is_stopping: bool,
-    /// The stream ended behind what is still in the backlog.
+    /// The stream ended while the pipe was full, and the connection ends once it is not.
     pub(crate) ending: Option<After>,
     /// The version both sides speak: from 1 on, subscriptions are commands.
     pub(crate) minor: u8,

@@ -4,15 +4,12 @@
 //! handed up as it is; less is copied, and the buffer returns to the kernel at once. A frame that
 //! spans buffers is gathered in memory that grows with what has arrived, never with what was
 //! announced.
-//! A pipe with room takes all messages of one buffer, however many: handing up the rest later costs
-//! two changes of threads. At its high-water mark it keeps what came in a backlog and stops its own
-//! connection.
 //!
-//! Deliberately absent: what commands mean. They are handed to the worker in order.
+//! Deliberately absent: high-water marks, at which the worker stops the connection, and what
+//! commands mean. They are handed to the worker in order.
 
 mod answers;
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -36,9 +33,6 @@ const GATHER_COPY_MAX: usize = 32 * 1024;
 
 /// Bytes of a gathered frame that there is memory for from the start: a body of 1 KiB.
 const GATHERED: usize = header_len(1024) + 1024;
-/// Buffers in the backlog that there is memory for from the start: all that are lent, and as many
-/// again until the connection has stopped.
-const BACKLOG: usize = 64;
 
 /// What a connection brought that is not a message.
 #[derive(Debug)]
@@ -74,14 +68,6 @@ impl Intake {
     }
 }
 
-/// Whether more can be received.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Room {
-    Left,
-    /// The pipe is at its mark: stop the connection until the socket has read.
-    None,
-}
-
 /// See the [module](self).
 pub(crate) struct Receiving {
     scanner: Scanner,
@@ -92,81 +78,50 @@ pub(crate) struct Receiving {
     /// The front of a frame whose end has not come, and how many bytes it lacks at least.
     gathered: BytesMut,
     missing: usize,
-    backlog: VecDeque<Slice>,
 }
 
 impl Receiving {
     pub(crate) fn new(frame_size_max: u64, intake: Intake) -> Self {
         let scanner = Scanner::new(frame_size_max);
         let gathered = BytesMut::with_capacity(GATHERED);
-        let backlog = VecDeque::with_capacity(BACKLOG);
         let (answers, is_within, missing) = Default::default();
-        Self { scanner, intake, answers, is_within, gathered, missing, backlog }
+        Self { scanner, intake, answers, is_within, gathered, missing }
     }
 
-    /// Takes what was received behind what is still in the backlog.
-    pub(crate) fn push(&mut self, slice: Slice) {
-        self.backlog.push_back(slice);
+    /// Whether a frame has begun whose end has not come.
+    pub(crate) fn is_within_frame(&self) -> bool {
+        !self.gathered.is_empty()
     }
 
-    pub(crate) fn has_backlog(&self) -> bool {
-        !self.backlog.is_empty()
-    }
-
-    /// Hands up what there is room for. After an error, what was whole before it has gone up.
-    pub(crate) fn process(
+    /// Hands up what was received. After an error, what was whole before it has gone up.
+    pub(crate) fn receive(
         &mut self,
+        mut slice: Slice,
         wire: &mut WireEnd,
         incoming: &mut Vec<Incoming>,
         spares: &mut Spares,
-    ) -> Result<Room, Error> {
-        while let Some(mut slice) = self.backlog.pop_front() {
-            let room = self.take_slice(wire, &mut slice, incoming, spares)?;
-            if room == Room::None {
-                self.backlog.push_front(slice);
-                return Ok(room);
-            }
-        }
-        Ok(Room::Left)
-    }
-
-    fn take_slice(
-        &mut self,
-        wire: &mut WireEnd,
-        slice: &mut Slice,
-        incoming: &mut Vec<Incoming>,
-        spares: &mut Spares,
-    ) -> Result<Room, Error> {
-        let mut messages_max = messages_max(wire);
+    ) -> Result<(), Error> {
         loop {
-            if !self.gathered.is_empty() {
-                if !self.gather(slice, spares) {
-                    return Ok(Room::Left);
+            if self.is_within_frame() {
+                if !self.gather(&mut slice, spares) {
+                    return Ok(());
                 }
-                if messages_max == 0 && wire.allowance.want() {
-                    messages_max = MESSAGES_PER_SCAN;
-                }
-                if self.take_gathered(messages_max, wire, incoming, spares)? == Room::None {
-                    return Ok(Room::None);
-                }
+                self.take_gathered(wire, incoming, spares)?;
                 continue;
             }
-            let scan = self.scanner.scan(slice, messages_max);
-            self.take_frames(wire, &scan, slice, incoming)?;
+            let scan = self.scanner.scan(&slice, MESSAGES_PER_SCAN);
+            self.take_frames(wire, &scan, &slice, incoming)?;
             slice.advance(scan.frames_end);
             match scan.stop {
                 Stop::Partial { missing } => {
-                    self.begin_gathering(slice, missing);
-                    return Ok(Room::Left);
+                    self.begin_gathering(&slice, missing);
+                    return Ok(());
                 }
                 Stop::Command(header) => {
                     take_command(&slice[header.header_len..header.frame_len()], incoming)?;
                     slice.advance(header.frame_len());
                 }
-                Stop::MessagesMax if messages_max > 0 || wire.allowance.want() => {
-                    messages_max = MESSAGES_PER_SCAN;
-                }
-                Stop::MessagesMax => return Ok(Room::None),
+                Stop::MessagesMax => {}
                 Stop::Invalid(error) => return Err(error),
             }
         }
@@ -197,31 +152,29 @@ impl Receiving {
 
     fn take_gathered(
         &mut self,
-        messages_max: usize,
         wire: &mut WireEnd,
         incoming: &mut Vec<Incoming>,
         spares: &mut Spares,
-    ) -> Result<Room, Error> {
-        let scan = self.scanner.scan(&self.gathered, messages_max);
+    ) -> Result<(), Error> {
+        let scan = self.scanner.scan(&self.gathered, MESSAGES_PER_SCAN);
         match scan.stop {
             Stop::Partial { missing } if scan.frames_end == 0 => {
                 self.missing = missing;
-                return Ok(Room::Left);
+                return Ok(());
             }
             Stop::Command(header) => {
                 take_command(&self.gathered[header.header_len..], incoming)?;
                 self.gathered.clear();
-                return Ok(Room::Left);
+                return Ok(());
             }
             Stop::Invalid(error) => return Err(error),
-            Stop::MessagesMax if scan.frames_end == 0 => return Ok(Room::None),
             Stop::Partial { .. } | Stop::MessagesMax => {}
         }
         if self.intake == Intake::Answers {
             self.answers.check(&self.gathered)?;
         }
         self.hand_up_gathered(wire, scan.messages, incoming, spares);
-        Ok(Room::Left)
+        Ok(())
     }
 
     /// A small frame leaves its memory for the next one; a large one takes it along.
@@ -306,11 +259,6 @@ impl Receiving {
 
 /// Bounds one scan, so that a log counts its messages without overflow.
 const MESSAGES_PER_SCAN: usize = 1 << 16;
-
-/// What one scan of a buffer may take.
-fn messages_max(wire: &mut WireEnd) -> usize {
-    if wire.allowance.room() > 0 { MESSAGES_PER_SCAN } else { 0 }
-}
 
 fn hand_up(log: &mut Writer<Record>, slice: &Slice, range: std::ops::Range<usize>) {
     match range.len() {

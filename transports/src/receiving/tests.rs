@@ -7,7 +7,7 @@ use zring_zmtp::{InvalidFrame, frame};
 
 use super::*;
 use crate::message::Message;
-use crate::notice::{Mailbox, SocketInbox};
+use crate::notice::SocketInbox;
 use crate::pipe::{Control, Item, Joint, Marks, PipeEnd, log_pools};
 use crate::worker::Crew;
 
@@ -16,7 +16,6 @@ struct Fixture {
     receiving: Receiving,
     wire: WireEnd,
     pipe: PipeEnd,
-    mailbox: Arc<Mailbox>,
     incoming: Vec<Incoming>,
     spares: Spares,
     messages: Vec<Vec<Message>>,
@@ -33,20 +32,20 @@ impl Fixture {
         let (pipe, wire) = joint.to_worker(&mailbox, false);
         let receiving = Receiving::new(frame_size_max, intake);
         let (incoming, spares, messages, open) = Default::default();
-        Self { receiving, wire, pipe, mailbox, incoming, spares, messages, open }
+        Self { receiving, wire, pipe, incoming, spares, messages, open }
     }
 
     fn plain() -> Self {
         Self::new(Intake::Messages, u64::MAX, 0)
     }
 
-    fn receive(&mut self, bytes: &[u8]) -> Result<Room, Error> {
-        self.receiving.push(slice(bytes));
-        self.process()
+    fn receive(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.receive_slice(slice(bytes))
     }
 
-    fn process(&mut self) -> Result<Room, Error> {
-        self.receiving.process(&mut self.wire, &mut self.incoming, &mut self.spares)
+    fn receive_slice(&mut self, slice: Slice) -> Result<(), Error> {
+        let Self { receiving, wire, incoming, spares, .. } = self;
+        receiving.receive(slice, wire, incoming, spares)
     }
 
     /// The socket reads all that is there. Answers how many messages it has read by now.
@@ -175,7 +174,7 @@ impl Stream {
         let mut fixture = Fixture::plain();
         let (front, rest) = self.bytes.split_at(first);
         for part in [front].into_iter().chain(rest.chunks(size)) {
-            assert_eq!(fixture.receive(part), Ok(Room::Left));
+            assert_eq!(fixture.receive(part), Ok(()));
         }
         assert!(fixture.seen() == self.seen, "parts of {first} and then {size}");
     }
@@ -212,11 +211,11 @@ fn large_frames_and_full_buffers_give_the_same_messages() {
 fn a_message_is_handed_up_with_its_last_frame() {
     let mut fixture = Fixture::plain();
     for part in [&[1, 1, b'a'][..], &[1, 2, b'b'], b"c", &[0]] {
-        assert_eq!(fixture.receive(part), Ok(Room::Left));
+        assert_eq!(fixture.receive(part), Ok(()));
         assert_eq!(fixture.read(), 0);
         assert!(fixture.open.is_empty());
     }
-    assert_eq!(fixture.receive(&[0]), Ok(Room::Left));
+    assert_eq!(fixture.receive(&[0]), Ok(()));
     assert_eq!(fixture.seen().messages, [[b"a".to_vec(), b"bc".to_vec(), vec![]]]);
 }
 
@@ -249,54 +248,10 @@ fn a_full_buffer_is_handed_up_as_it_is() {
     }
     let mut fixture = Fixture::plain();
     let buffer = slice(&stream.bytes);
-    fixture.receiving.push(buffer.clone());
-    assert_eq!(fixture.process(), Ok(Room::Left));
+    assert_eq!(fixture.receive_slice(buffer.clone()), Ok(()));
     assert_eq!(fixture.read(), 200);
     let within = buffer.as_ptr_range();
     assert!(fixture.messages.iter().flatten().all(|frame| within.contains(&frame.as_ptr())));
-}
-
-#[test]
-fn a_pipe_at_its_mark_takes_no_further_buffer_before_half_is_read() {
-    let mut stream = Stream::default().message(&[&[1; 300]]);
-    for index in 0..20 {
-        stream = stream.message(&[&[index; 3], &[index; 2]]).ping(b"p").message(&[b"xyz"]);
-    }
-    for mark in [1, 2, 3, 10] {
-        for size in [1, 4, 7, 50, 500] {
-            let mut fixture = Fixture::new(Intake::Messages, u64::MAX, mark);
-            for part in stream.bytes.chunks(size) {
-                let mut room = fixture.receive(part);
-                while room == Ok(Room::None) {
-                    assert!(fixture.receiving.has_backlog());
-                    let before = fixture.messages.len();
-                    let messages = fixture.read() - before;
-                    let expected = mark.div_ceil(2)..mark + size;
-                    assert!(expected.contains(&messages), "{messages} for {mark}");
-                    assert!(fixture.mailbox.has_pending(), "the worker is told to go on");
-                    fixture.mailbox.take_into(&mut Vec::new());
-                    room = fixture.process();
-                }
-                assert_eq!(room, Ok(Room::Left));
-                assert!(!fixture.receiving.has_backlog());
-            }
-            assert!(fixture.seen() == stream.seen, "mark {mark}, parts of {size}");
-        }
-    }
-}
-
-#[test]
-fn a_pipe_at_its_mark_still_answers_pings_and_keeps_what_came_behind() {
-    let mut fixture = Fixture::new(Intake::Messages, u64::MAX, 1);
-    assert_eq!(fixture.receive(b"\0\x01a"), Ok(Room::Left));
-    let stream = Stream::default().ping(b"p").message(&[b"b"]).message(&[b"c"]);
-    assert_eq!(fixture.receive(&stream.bytes), Ok(Room::None));
-    assert_eq!(fixture.incoming.len(), 1);
-    assert_eq!(fixture.receive(b"\0\x01d"), Ok(Room::None));
-    for (read, room) in [(1, Room::None), (3, Room::Left), (4, Room::Left)] {
-        assert_eq!(fixture.read(), read);
-        assert_eq!(fixture.process(), Ok(room));
-    }
 }
 
 #[test]
@@ -343,9 +298,9 @@ fn memory_for_a_large_frame_grows_with_what_has_arrived() {
     let mut fixture = Fixture::plain();
     let (header, len) = frame::encode(false, false, 1 << 40);
     let mut arrived = len;
-    assert_eq!(fixture.receive(&header[..len]), Ok(Room::Left));
+    assert_eq!(fixture.receive(&header[..len]), Ok(()));
     for size in [1, 1000, 32 * 1024, 32 * 1024, 1 << 20, 1 << 20] {
-        assert_eq!(fixture.receive(&vec![0; size]), Ok(Room::Left));
+        assert_eq!(fixture.receive(&vec![0; size]), Ok(()));
         arrived += size;
         let capacity = fixture.receiving.gathered.capacity();
         assert!(capacity <= 2 * arrived + GATHER_STEP, "{capacity} bytes for {arrived}");
@@ -359,10 +314,10 @@ fn a_large_frame_takes_no_more_than_it_announced() {
     stream.bytes.truncate(stream.bytes.len() - 1);
     let mut fixture = Fixture::plain();
     for part in stream.bytes.chunks(32 * 1024) {
-        assert_eq!(fixture.receive(part), Ok(Room::Left));
+        assert_eq!(fixture.receive(part), Ok(()));
     }
     assert!(fixture.receiving.gathered.capacity() <= 300_009);
-    assert_eq!(fixture.receive(&[5]), Ok(Room::Left));
+    assert_eq!(fixture.receive(&[5]), Ok(()));
     assert_eq!(fixture.seen().messages, [[body]]);
 }
 
@@ -375,7 +330,7 @@ fn memory_of_a_frame_that_nobody_reads_any_more_is_used_again() {
         let body = [turn; 100_000];
         let stream = Stream::default().message(&[&body]);
         stream.bytes.chunks(32 * 1024).for_each(|part| {
-            assert_eq!(fixture.receive(part), Ok(Room::Left));
+            assert_eq!(fixture.receive(part), Ok(()));
         });
         fixture.read();
         let message = fixture.messages.pop().expect("it has come whole");
@@ -405,7 +360,7 @@ fn each_intake_takes_what_its_socket_can_receive() {
         for intake in [Intake::Nothing, Intake::Subscriptions, Intake::SubscriptionsAndMessages] {
             let mut fixture = Fixture::new(intake, u64::MAX, 0);
             for part in stream.bytes.chunks(size) {
-                assert_eq!(fixture.receive(part), Ok(Room::Left));
+                assert_eq!(fixture.receive(part), Ok(()));
             }
             let seen = fixture.seen();
             match intake {

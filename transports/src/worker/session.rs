@@ -19,10 +19,10 @@ use zring_zmtp::{Error, Handshake, Local, PeerMisbehaved, SocketType, command};
 use super::{Reached, Timer, Worker};
 use crate::fan_out::TOPICS_SIZE_MAX;
 use crate::notice::{Attachment, Event};
-use crate::peer::{After, Origin, Stage};
+use crate::peer::{After, Origin, Peer, Stage};
 use crate::pipe::{Control, Counters};
 use crate::port::PortOptions;
-use crate::receiving::{Incoming, Intake, Receiving, Room, TTL_UNIT, append};
+use crate::receiving::{Incoming, Intake, Receiving, TTL_UNIT, append};
 use crate::rejections::RejectedPeer;
 
 impl Worker {
@@ -61,11 +61,7 @@ impl Worker {
         self.peers[key].silent_until = None;
         match &mut self.peers[key].stage {
             Stage::Handshake(_) => self.continue_handshake(key, slice),
-            Stage::Traffic => {
-                let receiving = self.peers[key].receiving.as_mut();
-                receiving.expect("traffic is received").push(slice);
-                self.take_received(key);
-            }
+            Stage::Traffic => self.take_received(key, slice),
             _ => {}
         }
     }
@@ -119,11 +115,7 @@ impl Worker {
         peer.minor = theirs.minor;
         let Some(port) = self.ports.get(&peer.port) else { return };
         let options = &port.options;
-        let mut receiving = Receiving::new(options.frame_size_max, intake(options));
-        if !rest.is_empty() {
-            receiving.push(rest);
-        }
-        peer.receiving = Some(receiving);
+        peer.receiving = Some(Receiving::new(options.frame_size_max, intake(options)));
         (peer.silent_until, peer.is_silence_timed) = (None, false);
         let address = peer.address();
         match &mut peer.origin {
@@ -152,7 +144,7 @@ impl Worker {
         }
         self.set_member_connected(key, true);
         self.make_due(key);
-        self.take_received(key);
+        self.take_received(key, rest);
     }
 
     /// Makes a publisher's peer a member of its fan-out.
@@ -189,13 +181,16 @@ impl Worker {
         self.count_sent(key, messages, 0);
     }
 
-    /// Hands up what was received, and answers what was asked.
-    pub(super) fn take_received(&mut self, key: usize) {
+    /// Hands up what was received, and answers what was asked. What comes for a full pipe goes up
+    /// as well, for it takes as much memory here, and is the last before the socket has read.
+    fn take_received(&mut self, key: usize, slice: Slice) {
+        let has_room = self.has_room(key);
         let mut incoming = std::mem::take(&mut self.incoming);
         let peer = &mut self.peers[key];
         let receiving = peer.receiving.as_mut().expect("traffic is received");
         let wire = peer.wire.as_mut().expect("traffic has a pipe");
-        let result = receiving.process(wire, &mut incoming, &mut self.spares);
+        let before = wire.allowance.written();
+        let result = receiving.receive(slice, wire, &mut incoming, &mut self.spares);
         for item in incoming.drain(..) {
             self.handle_incoming(key, item);
         }
@@ -204,20 +199,27 @@ impl Worker {
             return;
         }
         match result {
-            Ok(Room::Left) if self.has_room_for_reports(key) => self.go_on_receiving(key),
-            Ok(_) => self.stop_receiving(key),
+            Ok(()) if has_room || !self.has_brought_more(key, before) => {}
+            Ok(()) => self.stop_receiving(key),
             Err(error) => self.reject(key, error),
         }
     }
 
-    /// Reports count against the mark of what is received, so that a peer which changes its mind
-    /// for ever waits for a socket that does not look.
-    fn has_room_for_reports(&mut self, key: usize) -> bool {
-        let peer = &mut self.peers[key];
-        let port = self.ports.get(&peer.port);
-        let is_counted = port.is_some_and(|port| port.options.reports_subscriptions);
-        let Some(wire) = peer.wire.as_mut().filter(|_| is_counted) else { return true };
-        wire.allowance.room() > 0 || wire.allowance.want()
+    /// Whether there is more for the socket than so many messages, or will be: commands alone,
+    /// which are answered here, do not stop a connection.
+    fn has_brought_more(&self, key: usize, messages: u64) -> bool {
+        let Peer { wire: Some(wire), receiving: Some(receiving), .. } = &self.peers[key] else {
+            return false;
+        };
+        let is_within_message = receiving.is_within_frame() || wire.writer.has_unpublished();
+        is_within_message || wire.allowance.written() > messages
+    }
+
+    /// Whether the pipe is below its receive mark, against which reports of subscriptions count
+    /// too: a peer which changes its mind for ever waits for a socket that does not look.
+    fn has_room(&mut self, key: usize) -> bool {
+        let wire = self.peers[key].wire.as_mut();
+        wire.is_none_or(|wire| wire.allowance.room() > 0 || wire.allowance.want())
     }
 
     /// The peer is to be given up after so much silence from now on.
@@ -295,13 +297,6 @@ impl Worker {
         }
     }
 
-    fn go_on_receiving(&mut self, key: usize) {
-        match self.peers[key].ending {
-            Some(after) => self.lose(key, after),
-            None => self.arm_receive(key),
-        }
-    }
-
     /// The pipe is full: what comes stays in the kernel.
     fn stop_receiving(&mut self, key: usize) {
         let peer = &mut self.peers[key];
@@ -316,10 +311,11 @@ impl Worker {
     /// The socket has read from its pipe, which was full.
     pub(super) fn handle_writable_pipe(&mut self, pipe: crate::pipe::PipeId) {
         let Some(&Reached::Peer(key)) = self.reached.get(&pipe) else { return };
-        let peer = &self.peers[key];
-        let has_backlog = peer.receiving.as_ref().is_some_and(Receiving::has_backlog);
-        if peer.is_in_traffic() && (has_backlog || peer.receive.is_none()) {
-            self.take_received(key);
+        if self.peers[key].is_in_traffic() && self.has_room(key) {
+            match self.peers[key].ending {
+                Some(after) => self.lose(key, after),
+                None => self.arm_receive(key),
+            }
         }
     }
 
@@ -330,18 +326,19 @@ impl Worker {
         if peer.is_ending() {
             return;
         }
-        let has_backlog = peer.receiving.as_ref().is_some_and(Receiving::has_backlog);
+        let may_go_on = self.has_room(key) || !self.peers[key].is_in_traffic();
         if was_stopped && result.is_ok() {
-            if !has_backlog && self.has_room_for_reports(key) {
+            if may_go_on {
                 self.arm_receive(key);
             }
             return;
         }
-        if peer.is_in_traffic() && has_backlog {
-            peer.ending = Some(After::Redial);
-        } else {
-            self.lose(key, After::Redial);
+        let peer = &mut self.peers[key];
+        if may_go_on || matches!(peer.origin, Origin::Accepted { .. }) {
+            return self.lose(key, After::Redial);
         }
+        // Each time that it came back it would bring more to a pipe that is full.
+        peer.ending = Some(After::Redial);
     }
 }
 
