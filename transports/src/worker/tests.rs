@@ -6,7 +6,7 @@ mod passing;
 mod time;
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 
 use bytes::Bytes;
 use zring_zmtp::SocketType;
@@ -99,6 +99,18 @@ impl Fixture {
             assert!(begin.elapsed() < Duration::from_secs(30), "it is still not so");
             self.turn();
         }
+    }
+
+    /// The next connection to a server that does not block; itself it does not either.
+    fn accept(&mut self, server: &TcpListener) -> TcpStream {
+        let mut accepted = None;
+        self.until(|_| {
+            accepted = server.accept().ok();
+            accepted.is_some()
+        });
+        let (stream, _) = accepted.expect("waited for");
+        stream.set_nonblocking(true).unwrap();
+        stream
     }
 
     /// A peer says hello and `bytes`, is heard, and goes.

@@ -100,13 +100,7 @@ fn a_peer_that_ends_while_its_pipe_is_full_is_dialed_again_once_that_is_read() {
     server.set_nonblocking(true).unwrap();
     let mut pipe = fixture.dial(&server.local_addr().unwrap().to_string());
     for _ in 0..3 {
-        let mut accepted = None;
-        fixture.until(|_| {
-            accepted = server.accept().ok();
-            accepted.is_some()
-        });
-        let (mut stream, _) = accepted.expect("waited for");
-        stream.set_nonblocking(true).unwrap();
+        let mut stream = fixture.accept(&server);
         stream.write_all(&[&handshake("PUSH"), MESSAGE].concat()).unwrap();
         hear(&mut fixture, &mut stream, b"PULL");
         drop(stream);

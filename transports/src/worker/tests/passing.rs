@@ -84,12 +84,8 @@ fn a_server_that_comes_and_goes_tells_its_client_once() {
         server.set_nonblocking(true).unwrap();
         let mut pipe = fixture.dial(&server.local_addr().unwrap().to_string());
         for _ in 0..100 {
-            let mut stream = None;
-            fixture.until(|_| {
-                stream = server.accept().ok();
-                stream.is_some()
-            });
-            fixture.be_visited(stream.unwrap().0, peer_type, MESSAGE);
+            let stream = fixture.accept(&server);
+            fixture.be_visited(stream, peer_type, MESSAGE);
         }
         let (events, arrivals) = fixture.take();
         assert!(
