@@ -1,8 +1,8 @@
 //! Frames: the scanner sees what a plain loop over `frame::decode` sees, however the stream is
-//! split and however many messages are wanted at once.
+//! split.
 //!
-//! The first byte is the limit of a frame's size (0xff: none), the second how many messages a scan
-//! may take (0xff: any number), the third the size of the pieces; the rest is the stream.
+//! The first byte is the limit of a frame's size (0xff: none), the second the size of the pieces;
+//! the rest is the stream.
 //!
 //! Run: `cargo +nightly fuzz run frames`
 //!
@@ -54,7 +54,7 @@ fn expected(stream: &[u8], size_max: u64) -> Seen {
     }
 }
 
-fn scanned(stream: &[u8], size_max: u64, messages_max: usize, piece: usize) -> Seen {
+fn scanned(stream: &[u8], size_max: u64, piece: usize) -> Seen {
     let mut scanner = Scanner::new(size_max);
     let mut seen = Seen::default();
     let mut received = 0;
@@ -62,8 +62,7 @@ fn scanned(stream: &[u8], size_max: u64, messages_max: usize, piece: usize) -> S
         received = stream.len().min(received + piece);
         loop {
             let input = &stream[seen.frames_end..received];
-            let scan = scanner.scan(input, messages_max);
-            assert!(scan.messages <= messages_max);
+            let scan = scanner.scan(input);
             if scan.messages > 0 {
                 seen.messages += scan.messages;
                 seen.complete_end = seen.frames_end + scan.complete_end;
@@ -78,7 +77,6 @@ fn scanned(stream: &[u8], size_max: u64, messages_max: usize, piece: usize) -> S
                     seen.commands.push((seen.frames_end, header));
                     seen.frames_end += header.frame_len();
                 }
-                Stop::MessagesMax => assert_eq!(scan.messages, messages_max),
                 Stop::Invalid(error) => {
                     seen.invalid = Some(error);
                     break;
@@ -91,12 +89,10 @@ fn scanned(stream: &[u8], size_max: u64, messages_max: usize, piece: usize) -> S
 }
 
 fuzz_target!(|data: &[u8]| {
-    let [size_max, messages_max, piece, stream @ ..] = data else { return };
+    let [size_max, piece, stream @ ..] = data else { return };
     let size_max = if *size_max == u8::MAX { u64::MAX } else { u64::from(*size_max) * 4 };
-    let messages_max =
-        if *messages_max == u8::MAX { usize::MAX } else { usize::from(*messages_max).max(1) };
     let expected = expected(stream, size_max);
     for piece in [stream.len().max(1), usize::from(*piece).max(1)] {
-        assert_eq!(scanned(stream, size_max, messages_max, piece), expected);
+        assert_eq!(scanned(stream, size_max, piece), expected);
     }
 });

@@ -109,7 +109,7 @@ impl Receiving {
                 self.take_gathered(wire, incoming, spares)?;
                 continue;
             }
-            let scan = self.scanner.scan(&slice, MESSAGES_PER_SCAN);
+            let scan = self.scanner.scan(&slice);
             self.take_frames(wire, &scan, &slice, incoming)?;
             slice.advance(scan.frames_end);
             match scan.stop {
@@ -121,7 +121,6 @@ impl Receiving {
                     take_command(&slice[header.header_len..header.frame_len()], incoming)?;
                     slice.advance(header.frame_len());
                 }
-                Stop::MessagesMax => {}
                 Stop::Invalid(error) => return Err(error),
             }
         }
@@ -156,7 +155,7 @@ impl Receiving {
         incoming: &mut Vec<Incoming>,
         spares: &mut Spares,
     ) -> Result<(), Error> {
-        let scan = self.scanner.scan(&self.gathered, MESSAGES_PER_SCAN);
+        let scan = self.scanner.scan(&self.gathered);
         match scan.stop {
             Stop::Partial { missing } if scan.frames_end == 0 => {
                 self.missing = missing;
@@ -168,7 +167,7 @@ impl Receiving {
                 return Ok(());
             }
             Stop::Invalid(error) => return Err(error),
-            Stop::Partial { .. } | Stop::MessagesMax => {}
+            Stop::Partial { .. } => {}
         }
         if self.intake == Intake::Answers {
             self.answers.check(&self.gathered)?;
@@ -256,9 +255,6 @@ impl Receiving {
         }
     }
 }
-
-/// Bounds one scan, so that a log counts its messages without overflow.
-const MESSAGES_PER_SCAN: usize = 1 << 16;
 
 fn hand_up(log: &mut Writer<Record>, slice: &Slice, range: std::ops::Range<usize>) {
     match range.len() {

@@ -237,7 +237,7 @@ fn take_commands_out(mut wire: &[u8]) -> (usize, Vec<u8>) {
     let mut scanner = Scanner::new(u64::MAX);
     let (mut commands, mut rest) = (0, Vec::new());
     loop {
-        let scan = scanner.scan(wire, usize::MAX);
+        let scan = scanner.scan(wire);
         rest.extend_from_slice(&wire[..scan.frames_end]);
         match scan.stop {
             Stop::Command(header) => {

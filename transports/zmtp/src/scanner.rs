@@ -10,7 +10,7 @@
 //! Deliberately absent: bodies, buffers and the meaning of commands.
 
 use crate::Error;
-use crate::frame::{self, COMMAND, Header, MORE};
+use crate::frame::{self, Header, MORE};
 
 /// Finds whole frames and messages in the bytes of one connection, from the end of the handshake
 /// (37/ZMTP, "Framing").
@@ -20,7 +20,7 @@ pub struct Scanner {
     /// `size_max`, as far as a short frame can reach it.
     short_size_max: u8,
     /// The last data frame had MORE.
-    open: bool,
+    is_open: bool,
 }
 
 /// What one [`Scanner::scan`] found, as offsets into its input.
@@ -49,9 +49,6 @@ pub enum Stop {
     },
     /// A whole command frame starts here. Its body is the `size` bytes behind `header_len`.
     Command(Header),
-    /// A data frame starts here, and as many messages as wanted have ended. What this frame's
-    /// size is, and whether it is valid or whole, was not looked at.
-    MessagesMax,
     /// What starts here is no frame. What lies before is good.
     Invalid(Error),
 }
@@ -60,67 +57,57 @@ impl Scanner {
     /// For a connection whose frames have at most `size_max` bytes each, `u64::MAX` for no limit.
     pub const fn new(size_max: u64) -> Self {
         let short_size_max = if size_max > u8::MAX as u64 { u8::MAX } else { size_max as u8 };
-        Self { size_max, short_size_max, open: false }
+        Self { size_max, short_size_max, is_open: false }
     }
 
     /// Whether the last frame of the message under way is still to come.
     #[inline]
     pub const fn is_open(&self) -> bool {
-        self.open
+        self.is_open
     }
 
-    /// Walks `input`, which starts with a frame, until something stops it or `messages_max`
-    /// messages have ended and another data frame starts.
+    /// Walks `input`, which starts with a frame, until something stops it.
     ///
-    /// A scan stops at every whole command, also between the frames of one message, and looks at
-    /// the limit only where a data frame starts. So with `messages_max` 0 it takes nothing, also
-    /// of an open message, but still reports a command at the front.
-    ///
-    /// Each data frame is shown once: the next input starts at [`Scan::frames_end`], or behind the
-    /// command that starts there. An input may be empty.
+    /// A scan stops at every whole command, also between the frames of one message. Each data frame
+    /// is shown once: the next input starts at [`Scan::frames_end`], or behind the command that
+    /// starts there. An input may be empty.
     #[inline]
-    pub fn scan(&mut self, input: &[u8], messages_max: usize) -> Scan {
-        let mut rest = input;
-        let mut complete_left = input.len();
-        let mut messages = 0;
+    pub fn scan(&mut self, input: &[u8]) -> Scan {
+        // What is left of the input, and what was when the last message had ended.
+        let (mut rest, mut left, mut messages) = (input, input.len(), 0);
         let stop = loop {
-            let more;
             if let [flags @ 0..=MORE, size, body @ ..] = rest
                 && *size <= self.short_size_max
-                && messages != messages_max
                 && let Some(behind) = body.get(usize::from(*size)..)
             {
-                more = *flags == MORE;
                 rest = behind;
+                if *flags == MORE {
+                    continue;
+                }
             } else {
-                match next(rest, self.size_max, messages == messages_max) {
+                match next(rest, self.size_max) {
                     Ok(header) => {
-                        more = header.more;
                         rest = &rest[header.frame_len()..];
+                        if header.more {
+                            continue;
+                        }
                     }
                     Err(stop) => break stop,
                 }
             }
-            self.open = more;
-            if !more {
-                messages += 1;
-                complete_left = rest.len();
-            }
+            messages += 1;
+            left = rest.len();
         };
-        Scan {
-            frames_end: input.len() - rest.len(),
-            complete_end: input.len() - complete_left,
-            messages,
-            stop,
+        let (frames_end, complete_end) = (input.len() - rest.len(), input.len() - left);
+        if frames_end > 0 {
+            self.is_open = complete_end < frames_end;
         }
+        Scan { frames_end, complete_end, messages, stop }
     }
 }
 
 /// The whole data frame at the front of `rest`, or why the scan stops there.
-fn next(rest: &[u8], size_max: u64, is_enough: bool) -> Result<Header, Stop> {
-    if is_enough && rest.first().is_some_and(|flags| flags & COMMAND == 0) {
-        return Err(Stop::MessagesMax);
-    }
+fn next(rest: &[u8], size_max: u64) -> Result<Header, Stop> {
     let header = frame::decode(rest, size_max).map_err(Stop::Invalid)?;
     match (frame::missing(rest, header), header) {
         (0, Some(header)) if header.command => Err(Stop::Command(header)),

@@ -5,8 +5,6 @@ use crate::{InvalidFrame, command};
 #[derive(Debug, Default, Eq, PartialEq)]
 struct Seen {
     messages: usize,
-    /// Where messages end.
-    ends: Vec<usize>,
     commands: Vec<(usize, Header)>,
     frames_end: usize,
     is_open: bool,
@@ -17,24 +15,19 @@ struct Seen {
 struct Session {
     scanner: Scanner,
     tail: Vec<u8>,
-    messages_max: usize,
     seen: Seen,
 }
 
 impl Session {
-    fn new(size_max: u64, messages_max: usize) -> Self {
-        let (scanner, seen) = (Scanner::new(size_max), Seen::default());
-        Self { scanner, tail: Vec::new(), messages_max, seen }
+    fn new(size_max: u64) -> Self {
+        Self { scanner: Scanner::new(size_max), tail: Vec::new(), seen: Seen::default() }
     }
 
     fn receive(&mut self, piece: &[u8]) {
         self.tail.extend_from_slice(piece);
         while self.seen.invalid.is_none() {
-            let scan = self.scanner.scan(&self.tail, self.messages_max);
+            let scan = self.scanner.scan(&self.tail);
             self.check(scan);
-            if scan.messages > 0 {
-                self.seen.ends.push(self.seen.frames_end + scan.complete_end);
-            }
             self.seen.messages += scan.messages;
             self.skip(scan.frames_end);
             match scan.stop {
@@ -43,7 +36,6 @@ impl Session {
                     self.seen.commands.push((self.seen.frames_end, header));
                     self.skip(header.frame_len());
                 }
-                Stop::MessagesMax => {}
                 Stop::Invalid(error) => self.seen.invalid = Some(error),
             }
         }
@@ -56,7 +48,6 @@ impl Session {
     }
 
     fn check(&self, scan: Scan) {
-        assert!(scan.messages <= self.messages_max);
         assert!(scan.complete_end <= scan.frames_end && scan.frames_end <= self.tail.len());
         assert_eq!(scan.messages == 0, scan.complete_end == 0);
         if scan.messages > 0 {
@@ -92,8 +83,8 @@ fn stream() -> Vec<u8> {
     out
 }
 
-fn whole(stream: &[u8], messages_max: usize) -> Seen {
-    let mut session = Session::new(u64::MAX, messages_max);
+fn whole(stream: &[u8]) -> Seen {
+    let mut session = Session::new(u64::MAX);
     session.receive(stream);
     session.seen
 }
@@ -101,7 +92,7 @@ fn whole(stream: &[u8], messages_max: usize) -> Seen {
 #[test]
 fn every_split_sees_the_same_messages_and_commands() {
     let stream = stream();
-    let expected = whole(&stream, usize::MAX);
+    let expected = whole(&stream);
     assert_eq!((expected.messages, expected.commands.len()), (3, 5));
     assert_eq!((expected.frames_end, expected.is_open), (stream.len(), false));
     let comparable = |seen: &Seen| (seen.messages, seen.commands.clone(), seen.frames_end);
@@ -109,7 +100,7 @@ fn every_split_sees_the_same_messages_and_commands() {
     for first in 0..=stream.len() {
         for second in [first, first + 1, first + 2, first + 9, first + 260] {
             let second = second.min(stream.len());
-            let mut session = Session::new(u64::MAX, usize::MAX);
+            let mut session = Session::new(u64::MAX);
             for piece in [&stream[..first], &stream[first..second], &stream[second..]] {
                 session.receive(piece);
             }
@@ -117,22 +108,14 @@ fn every_split_sees_the_same_messages_and_commands() {
             assert!(!session.seen.is_open && session.tail.is_empty());
         }
     }
-    let mut session = Session::new(u64::MAX, usize::MAX);
+    let mut session = Session::new(u64::MAX);
     stream.iter().for_each(|byte| session.receive(&[*byte]));
     assert_eq!(comparable(&session.seen), comparable(&expected));
 }
 
-#[test]
-fn messages_cut_one_by_one_end_where_they_do_in_one_walk() {
-    let stream = stream();
-    let seen = whole(&stream, 1);
-    assert_eq!((seen.messages, seen.ends.len()), (3, 3));
-    assert_eq!(seen.commands, whole(&stream, usize::MAX).commands);
-}
-
 #[track_caller]
-fn check(scanner: &mut Scanner, input: &[u8], messages_max: usize, expected: Scan) {
-    assert_eq!(scanner.scan(input, messages_max), expected, "{input:x?}, {messages_max}");
+fn check(scanner: &mut Scanner, input: &[u8], expected: Scan) {
+    assert_eq!(scanner.scan(input), expected, "{input:x?}");
 }
 
 const fn scan(frames_end: usize, complete_end: usize, messages: usize, stop: Stop) -> Scan {
@@ -143,29 +126,18 @@ const PING: Header = Header { more: false, command: true, header_len: 2, size: 7
 const PING_BYTES: [u8; 9] = *b"\x04\x07\x04PING\0\0";
 
 #[test]
-fn limit_zero_takes_no_data_but_reports_a_command() {
+fn a_scan_ends_behind_the_last_whole_frame_and_before_a_command() {
     let mut scanner = Scanner::new(u64::MAX);
-    check(&mut scanner, &[], 0, scan(0, 0, 0, Stop::Partial { missing: 2 }));
-    check(&mut scanner, &[0, 0], 0, scan(0, 0, 0, Stop::MessagesMax));
-    check(&mut scanner, &PING_BYTES, 0, scan(0, 0, 0, Stop::Command(PING)));
-    check(&mut scanner, &PING_BYTES[..4], 0, scan(0, 0, 0, Stop::Partial { missing: 5 }));
-    check(&mut scanner, &[1, 0], 1, scan(2, 0, 0, Stop::Partial { missing: 2 }));
-    // The rest of an open message waits as well, and its header is not judged.
-    check(&mut scanner, &[0, 0], 0, scan(0, 0, 0, Stop::MessagesMax));
-    check(&mut scanner, &[0xf0], 0, scan(0, 0, 0, Stop::MessagesMax));
-    assert!(scanner.is_open());
-}
-
-#[test]
-fn the_limit_counts_messages_and_is_looked_at_where_data_starts() {
-    let mut scanner = Scanner::new(u64::MAX);
+    check(&mut scanner, &[], scan(0, 0, 0, Stop::Partial { missing: 2 }));
+    check(&mut scanner, &PING_BYTES, scan(0, 0, 0, Stop::Command(PING)));
+    check(&mut scanner, &PING_BYTES[..4], scan(0, 0, 0, Stop::Partial { missing: 5 }));
     let two = [1, 1, b'a', 0, 1, b'b', 0, 0];
-    check(&mut scanner, &two, 1, scan(6, 6, 1, Stop::MessagesMax));
-    check(&mut scanner, &two[..6], 1, scan(6, 6, 1, Stop::Partial { missing: 2 }));
-    check(&mut scanner, &two, 2, scan(8, 8, 2, Stop::Partial { missing: 2 }));
-    check(&mut scanner, &two[..4], 2, scan(3, 0, 0, Stop::Partial { missing: 1 }));
+    check(&mut scanner, &two, scan(8, 8, 2, Stop::Partial { missing: 2 }));
+    check(&mut scanner, &two[..4], scan(3, 0, 0, Stop::Partial { missing: 1 }));
+    assert!(scanner.is_open());
     let input = [&two[3..6], &PING_BYTES].concat();
-    check(&mut scanner, &input, 1, scan(3, 3, 1, Stop::Command(PING)));
+    check(&mut scanner, &input, scan(3, 3, 1, Stop::Command(PING)));
+    assert!(!scanner.is_open());
 }
 
 #[test]
@@ -181,20 +153,20 @@ fn what_came_before_an_invalid_frame_is_good() {
     ] {
         let stop = Stop::Invalid(error.into());
         let input = [&[0, 3, 1, 2, 3, 1, 0], tail].concat();
-        check(&mut Scanner::new(3), &input, usize::MAX, scan(7, 5, 1, stop));
-        check(&mut Scanner::new(3), tail, usize::MAX, scan(0, 0, 0, stop));
+        check(&mut Scanner::new(3), &input, scan(7, 5, 1, stop));
+        check(&mut Scanner::new(3), tail, scan(0, 0, 0, stop));
     }
 }
 
 #[test]
 fn a_long_frame_with_a_short_body_is_a_frame() {
     let input = [0x02, 0, 0, 0, 0, 0, 0, 0, 1, b'a'];
-    check(&mut Scanner::new(1), &input, usize::MAX, scan(10, 10, 1, Stop::Partial { missing: 2 }));
+    check(&mut Scanner::new(1), &input, scan(10, 10, 1, Stop::Partial { missing: 2 }));
 }
 
 #[test]
 fn the_largest_size_is_awaited_without_overflow() {
     let input = [0x02, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
     let stop = Stop::Partial { missing: usize::MAX >> 1 };
-    check(&mut Scanner::new(u64::MAX), &input, 1, scan(0, 0, 0, stop));
+    check(&mut Scanner::new(u64::MAX), &input, scan(0, 0, 0, stop));
 }
