@@ -197,8 +197,6 @@ pub struct BlockWriter {
     capacity: usize,
     /// Bytes appended, published or not; at most the capacity.
     len: usize,
-    /// Bytes published, as the block says.
-    published: usize,
 }
 
 impl BlockWriter {
@@ -217,7 +215,7 @@ impl BlockWriter {
         block.refs.store(1, Ordering::Relaxed);
         block.published.store(0, Ordering::Relaxed);
         std::mem::forget(owned);
-        Self { block: BlockRef(pointer), capacity, len: 0, published: 0 }
+        Self { block: BlockRef(pointer), capacity, len: 0 }
     }
 
     /// Bytes this block can hold.
@@ -234,11 +232,10 @@ impl BlockWriter {
         self.len
     }
 
-    /// Bytes that slices may cover.
-    #[inline]
+    /// Bytes that slices may cover, and the tag published with them.
     #[must_use]
-    pub fn published_len(&self) -> usize {
-        self.published
+    pub fn published(&self) -> (usize, u32) {
+        self.block.published()
     }
 
     /// Whether nothing was appended yet.
@@ -312,12 +309,11 @@ impl BlockWriter {
         let word = self.len as u64 | (u64::from(tag) << 32);
         // Release: pairs with the acquire in `BlockRef::published`.
         self.block.block().published.store(word, Ordering::Release);
-        self.published = self.len;
     }
 
     /// Forgets what was appended and not published.
     pub fn rewind(&mut self) {
-        self.len = self.published;
+        (self.len, _) = self.published();
     }
 
     /// A counted view of published bytes. Panics beyond what is published.
@@ -342,7 +338,7 @@ impl BlockWriter {
     /// Makes the block empty again. Panics unless [`is_unique`](Self::is_unique).
     pub fn reset(&mut self) {
         assert!(self.is_unique(), "bytes that somebody reads are not overwritten");
-        (self.len, self.published) = (0, 0);
+        self.len = 0;
         self.block.block().published.store(0, Ordering::Relaxed);
     }
 }
@@ -509,17 +505,22 @@ impl Piece {
 /// `to` has room for it, and is not part of it.
 #[inline(always)]
 unsafe fn copy(from: &[u8], to: *mut u8) {
-    match from.len() {
+    let len = from.len();
+    if !(8..=128).contains(&len) {
         // SAFETY: what the caller promises is what it asks for.
-        8..16 => unsafe { copy_ends::<8>(from, to) },
+        unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), to, len) }
+    } else if len > 64 {
+        // SAFETY: as above, and the length was looked at.
+        unsafe { copy_ends::<64>(from, to) }
+    } else if len > 32 {
         // SAFETY: as above.
-        16..=32 => unsafe { copy_ends::<16>(from, to) },
+        unsafe { copy_ends::<32>(from, to) }
+    } else if len >= 16 {
         // SAFETY: as above.
-        33..=64 => unsafe { copy_ends::<32>(from, to) },
+        unsafe { copy_ends::<16>(from, to) }
+    } else {
         // SAFETY: as above.
-        65..=128 => unsafe { copy_ends::<64>(from, to) },
-        // SAFETY: as above.
-        len => unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), to, len) },
+        unsafe { copy_ends::<8>(from, to) }
     }
 }
 
@@ -529,14 +530,12 @@ unsafe fn copy(from: &[u8], to: *mut u8) {
 /// As there.
 #[inline(always)]
 unsafe fn copy_ends<const N: usize>(from: &[u8], to: *mut u8) {
-    let ends = from.first_chunk::<N>().zip(from.last_chunk::<N>());
-    let (head, tail) = ends.expect("the caller has seen that there is as much");
-    // SAFETY: there is room for N bytes at least.
-    unsafe { to.cast::<[u8; N]>().write_unaligned(*head) };
-    // SAFETY: as above, and N is not more than there is.
-    let to = unsafe { to.add(from.len() - N) };
-    // SAFETY: as above.
-    unsafe { to.cast::<[u8; N]>().write_unaligned(*tail) };
+    debug_assert!((N..=2 * N).contains(&from.len()), "the ends are all there is");
+    // SAFETY: there are N bytes at least, and room for them.
+    unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), to, N) };
+    let (tail, to) = (from.as_ptr_range().end.wrapping_sub(N), to.wrapping_add(from.len() - N));
+    // SAFETY: as above, so these are the last N bytes, and where they go.
+    unsafe { std::ptr::copy_nonoverlapping(tail, to, N) };
 }
 
 #[cfg(all(test, loom))]

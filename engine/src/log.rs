@@ -46,6 +46,7 @@ impl LogPools {
     #[must_use]
     pub fn new(first: usize, flow: usize) -> Self {
         assert!(first <= flow, "a log does not start larger than it goes on");
+        assert!(flow + RECORDS_MAX < MESSAGES_MAX as usize / 2, "a node can count its messages");
         Self { first: Pool::new(first, FIRST_KEPT_MAX), flow: Pool::new(flow, FLOW_KEPT_MAX) }
     }
 
@@ -95,15 +96,14 @@ struct Counts {
 
 impl Counts {
     #[inline]
-    fn tag(self) -> u32 {
-        self.messages | ((self.records as u32) << MESSAGE_BITS)
-    }
-
-    #[inline]
     fn parse(tag: u32) -> Self {
-        let records = (tag & !SEALED) >> MESSAGE_BITS;
-        Self { messages: tag & MESSAGES_MAX, records: records as usize }
+        Self { messages: tag & MESSAGES_MAX, records: records(tag) }
     }
+}
+
+#[inline]
+fn records(tag: u32) -> usize {
+    ((tag & !SEALED) >> MESSAGE_BITS) as usize
 }
 
 /// What a node has published, seen at once.
@@ -117,28 +117,26 @@ struct Published {
 struct Open<R> {
     node: Arc<Node<R>>,
     block: BlockWriter,
-    published: Counts,
-    /// Records appended, published or not.
-    records: usize,
+    /// What is published next: the messages, and all records that were appended.
+    tag: u32,
     /// Bytes that the records refer to.
     referenced: usize,
 }
 
 impl<R> Open<R> {
     fn new(node: Arc<Node<R>>, block: BlockWriter) -> Self {
-        Self { node, block, published: Counts::default(), records: 0, referenced: 0 }
+        Self { node, block, tag: 0, referenced: 0 }
     }
 
     fn has_unpublished(&self) -> bool {
-        self.records > self.published.records || self.block.len() > self.block.published_len()
+        self.block.published() != (self.block.len(), self.tag)
     }
 
     fn seal(self) {
-        let Self { node, mut block, mut published, records, .. } = self;
+        let Self { node, mut block, tag, .. } = self;
         // A reader that leaves it at once shall find it unshared.
         drop(node);
-        published.records = records;
-        block.publish_tagged(published.tag() | SEALED);
+        block.publish_tagged(tag | SEALED);
     }
 }
 
@@ -190,10 +188,11 @@ impl<R> Writer<R> {
 
     fn start_reader(&self) -> Reader<R> {
         let open = self.earlier.first().unwrap_or(&self.open);
+        let (at, tag) = open.block.published();
         Reader {
             node: open.node.clone(),
-            at: open.block.published_len(),
-            taken: open.published,
+            at,
+            taken: Counts::parse(tag),
             uncounted: 0,
             returns: self.returns.clone(),
             takes_out: !self.readers_are_shared,
@@ -213,25 +212,25 @@ impl<R> Writer<R> {
     /// Appends a record that refers to `weight` bytes elsewhere.
     pub fn append_record(&mut self, content: R, weight: usize) {
         let is_heavy = self.open.block.len() + self.open.referenced >= WEIGHT_MAX;
-        let is_full = self.open.records == self.open.node.records.len();
+        let is_full = records(self.open.tag) == self.open.node.records.len();
         if is_heavy || is_full || self.open.block.room() == 0 {
             self.turn_over(1);
         }
         let record = Record { at: self.open.block.len(), content };
-        *lock(&self.open.node.records[self.open.records]) = Some(record);
-        self.open.records += 1;
+        *lock(&self.open.node.records[records(self.open.tag)]) = Some(record);
+        self.open.tag += 1 << MESSAGE_BITS;
         self.open.referenced += weight;
     }
 
-    /// Publishes all that was appended, as `messages` whole messages.
+    /// Publishes all that was appended, as `messages` whole messages, of which each had bytes or a
+    /// record.
     #[inline(always)]
     pub fn publish(&mut self, messages: u32) {
         debug_assert!(messages <= MESSAGES_MAX / 2, "a node's count has room for one more call");
-        self.open.published.messages += messages;
-        self.open.published.records = self.open.records;
-        let tag = self.open.published.tag();
-        self.open.block.publish_tagged(tag);
-        if self.open.published.messages >= MESSAGES_MAX / 2 {
+        self.open.tag += messages;
+        self.open.block.publish_tagged(self.open.tag);
+        // There are not so many bytes and records as to reach this one by one.
+        if messages > 1 && self.open.tag & MESSAGES_MAX >= MESSAGES_MAX / 2 {
             // Nothing is appended here any more.
             self.open.block.close();
         }
@@ -255,10 +254,11 @@ impl<R> Writer<R> {
             *lock(&self.open.node.next) = None;
         }
         self.open.block.rewind();
-        while self.open.records > self.open.published.records {
-            self.open.records -= 1;
-            *lock(&self.open.node.records[self.open.records]) = None;
+        let (_, tag) = self.open.block.published();
+        for place in &self.open.node.records[records(tag)..records(self.open.tag)] {
+            *lock(place) = None;
         }
+        self.open.tag = tag;
     }
 
     /// Whether something was appended and is not yet published.
