@@ -147,6 +147,8 @@ pub struct Writer<R> {
     open: Open<R>,
     /// Earlier nodes of a message that is not yet published.
     earlier: Vec<Open<R>>,
+    /// Bytes in the nodes before the open one, and those their records refer to.
+    left: u64,
     /// Whether a node was ever filled: then bytes flow.
     flows: bool,
     readers_are_shared: bool,
@@ -176,7 +178,7 @@ impl<R> Writer<R> {
         let returns = Arc::new(Returns { nodes, leaving, empty: block.reader() });
         let open = Open::new(Arc::new(Node::new(block.reader(), 0)), block);
         let earlier = Vec::with_capacity(1);
-        Self { pools, returns, open, earlier, flows: false, readers_are_shared }
+        Self { pools, returns, open, earlier, left: 0, flows: false, readers_are_shared }
     }
 
     /// A further reader of a shared log, that begins behind what is published now.
@@ -267,6 +269,14 @@ impl<R> Writer<R> {
         !self.earlier.is_empty() || self.open.has_unpublished()
     }
 
+    /// Bytes appended since the beginning, and those that records refer to, as of the last node
+    /// that was filled.
+    #[inline]
+    #[must_use]
+    pub fn weight_left(&self) -> u64 {
+        self.left
+    }
+
     /// Goes on to a node with room for `len` bytes.
     #[cold]
     fn turn_over(&mut self, len: usize) {
@@ -276,6 +286,7 @@ impl<R> Writer<R> {
         let is_continuation = self.has_unpublished();
         let fresh = start_node(&self.returns, block, is_continuation);
         let full = std::mem::replace(&mut self.open, fresh);
+        self.left += (full.block.len() + full.referenced) as u64;
         *lock(&full.node.next) = Some(self.open.node.clone());
         if is_continuation {
             self.earlier.push(full);

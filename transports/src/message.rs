@@ -36,12 +36,13 @@ impl Message {
         Self { body: Body::Inline { len: 0, bytes: [0; INLINE_MAX] }, has_more: false }
     }
 
-    /// Becomes the frame of `size` bytes at `at` of `run`: a copy if it is small, otherwise a view
-    /// that keeps the block.
+    /// Becomes the frame of the first `size` bytes of `rest`, which is what is left of `run`: a
+    /// copy if it is small, otherwise a view that keeps the block.
     #[inline]
-    pub(crate) fn cut(&mut self, run: &Slice, at: usize, size: usize, has_more: bool) {
+    pub(crate) fn cut(&mut self, run: &Slice, rest: &[u8], size: usize, has_more: bool) {
         self.has_more = has_more;
         if size > INLINE_MAX {
+            let at = run.len() - rest.len();
             self.body = Body::Slice(run.slice(at..at + size));
             return;
         }
@@ -50,11 +51,11 @@ impl Message {
         }
         let Body::Inline { len, bytes } = &mut self.body else { unreachable!("set above") };
         *len = size as u8;
-        if let Some(chunk) = run[at..].first_chunk() {
+        if let Some(chunk) = rest.first_chunk() {
             // A copy of fixed length costs less than one of the right length.
             *bytes = *chunk;
         } else {
-            bytes[..size].copy_from_slice(&run[at..at + size]);
+            bytes[..size].copy_from_slice(&rest[..size]);
         }
     }
 

@@ -36,8 +36,8 @@ const CATCH_UP_SPINS: u32 = 16;
 const CATCH_UP_DOUBLINGS: u32 = 4;
 /// A message this long after the pipe last had work for its worker is a lone one.
 const LONE_AFTER: Duration = Duration::from_micros(50);
-/// Bytes of bodies that a writer leaves to its reader: then much is written, and some sent ahead.
-const AHEAD_SIZE: usize = 256 * 1024;
+/// Bytes that a writer leaves to its reader: then much is written, and some sent ahead.
+const AHEAD_SIZE: u64 = 256 * 1024;
 /// Sizes of a log's first block and of those under flow, in bytes. One of the latter fits a segment
 /// of TCP over loopback, whose MTU is 64 KiB.
 const LOG_BLOCK_SIZES: (usize, usize) = (4 * 1024, 64 * 1024 - 64);
@@ -247,13 +247,20 @@ fn long_header(len: usize, has_more: bool) -> [u8; 9] {
 /// follow, the header's length and the body's.
 #[inline]
 pub(crate) fn parse_header(frames: &[u8]) -> (bool, usize, usize) {
-    let flags = frames[0];
+    let (has_more, size, behind) = split_header(frames);
+    (has_more, frames.len() - behind.len(), size)
+}
+
+/// As above: whether more frames follow, the body's length, and what is behind the header.
+#[inline]
+fn split_header(frames: &[u8]) -> (bool, usize, &[u8]) {
+    let [flags, short, behind @ ..] = frames else { unreachable!("there is a header") };
     let has_more = flags & MORE != 0;
     if flags & LARGE == 0 {
-        return (has_more, 2, usize::from(frames[1]));
+        return (has_more, usize::from(*short), behind);
     }
-    let size = frames[1..9].try_into().map_or(0, u64::from_be_bytes);
-    (has_more, 9, size as usize)
+    let (size, behind) = frames[1..].split_first_chunk().expect("there is a whole header");
+    (has_more, u64::from_be_bytes(*size) as usize, behind)
 }
 
 /// The socket's writing end.
@@ -265,8 +272,8 @@ pub struct Outbound {
     lane: Option<Arc<Lane>>,
     /// When the reader was last to be told of something, and messages received until then.
     told: Option<(Instant, u64)>,
-    /// Bytes of bodies that may still be written before that is much.
-    ahead_in: usize,
+    /// Bytes in the log from which on much was written.
+    much_from: u64,
 }
 
 impl Outbound {
@@ -295,14 +302,12 @@ impl Outbound {
         }
         encode(&mut self.log, body, has_more);
         if has_more {
-            self.ahead_in = self.ahead_in.saturating_sub(body.len());
             return false;
         }
         self.log.publish(1);
         self.allowance.write(1);
-        match self.ahead_in.checked_sub(body.len()) {
-            Some(left) => self.ahead_in = left,
-            None => self.run_ahead(),
+        if self.log.weight_left() >= self.much_from {
+            self.run_ahead();
         }
         self.bell.raise()
     }
@@ -336,7 +341,7 @@ impl Outbound {
     /// two may share, while what it has to send is still in the core's caches.
     #[cold]
     fn run_ahead(&mut self) {
-        self.ahead_in = AHEAD_SIZE;
+        self.much_from = self.log.weight_left() + AHEAD_SIZE;
         let Some(lane) = self.own_lane() else { return self.bell.ease() };
         let before = lane.bytes();
         if self.send_ahead() != Ahead::Sent
@@ -351,7 +356,7 @@ impl Outbound {
     fn send_ahead(&mut self) -> Ahead {
         let Some(lane) = self.own_lane() else { return Ahead::Busy };
         let ahead = lane.send_ahead();
-        self.ahead_in = AHEAD_SIZE;
+        self.much_from = self.log.weight_left() + AHEAD_SIZE;
         match ahead {
             Ahead::Sent => self.bell.ease(),
             Ahead::Left => self.bell.other.tell_readable(),
@@ -424,11 +429,10 @@ impl Inbound {
         if self.at == self.run.len() && !self.refill() {
             return self.read_control();
         }
-        let (has_more, header_len, size) = parse_header(&self.run[self.at..]);
-        let body_at = self.at + header_len;
-        if size <= self.run.len() - body_at {
-            self.at = body_at + size;
-            frame.cut(&self.run, body_at, size, has_more);
+        let (has_more, size, behind) = split_header(&self.run[self.at..]);
+        if size <= behind.len() {
+            self.at = self.run.len() - behind.len() + size;
+            frame.cut(&self.run, behind, size, has_more);
         } else {
             self.at = self.run.len();
             *frame = self.read_referenced(has_more);
@@ -629,8 +633,8 @@ impl Direction {
         let (allowance, consumption) = credit(mark);
         let scheduled = Arc::new(Scheduled::default());
         let bell = Bell::new(scheduled.clone(), reader, is_local);
-        let outbound =
-            Outbound { log: writer, allowance, bell, lane: None, told: None, ahead_in: AHEAD_SIZE };
+        let much_from = AHEAD_SIZE;
+        let outbound = Outbound { log: writer, allowance, bell, lane: None, told: None, much_from };
         Self { outbound, log, consumption, scheduled }
     }
 
