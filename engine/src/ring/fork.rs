@@ -29,7 +29,16 @@ static WORD: OnceLock<Result<&'static AtomicU32, Errno>> = OnceLock::new();
 /// The last number given out; a child inherits it and so never gives out an old one.
 static LAST: AtomicU32 = AtomicU32::new(0);
 
+/// What a number that is never over is compared with.
+static ENDLESS: AtomicU32 = AtomicU32::new(0);
+
 impl Epoch {
+    /// One that is never over, for what has no ring.
+    #[must_use]
+    pub fn endless() -> Self {
+        Self { word: &ENDLESS, value: 0 }
+    }
+
     /// That of the running process.
     ///
     /// # Errors

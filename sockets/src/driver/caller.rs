@@ -79,7 +79,7 @@ impl LocalContext {
             begun: Cell::new(0),
             is_answer: Cell::new(false),
             flushed_at: Cell::new(None),
-            epoch: Epoch::current().ok(),
+            epoch: Epoch::current().unwrap_or_else(|_| Epoch::endless()),
         };
         Self { driver: Caller { shared: Rc::new(shared) } }
     }
@@ -166,7 +166,7 @@ struct Shared {
     is_answer: Cell<bool>,
     flushed_at: Cell<Option<Instant>>,
     /// The process that has the ring.
-    epoch: Option<Epoch>,
+    epoch: Epoch,
 }
 
 impl Shared {
@@ -224,7 +224,7 @@ impl Drive for Caller {
 
     #[inline]
     fn is_inherited(&self) -> bool {
-        self.shared.epoch.is_some_and(Epoch::is_over)
+        self.shared.epoch.is_over()
     }
 
     fn crew(&self) -> &Arc<Crew> {

@@ -129,7 +129,7 @@ impl ContextBuilder {
             pools: log_pools(),
             names: Names::default(),
             state: Mutex::new(State::default()),
-            epoch: Epoch::current().ok(),
+            epoch: Epoch::current().unwrap_or_else(|_| Epoch::endless()),
         };
         Context { driver: IoThreads { shared: Arc::new(shared) } }
     }
@@ -151,7 +151,7 @@ struct Shared {
     names: Names,
     state: Mutex<State>,
     /// The process that has the threads.
-    epoch: Option<Epoch>,
+    epoch: Epoch,
 }
 
 #[derive(Default)]
@@ -204,7 +204,7 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if self.epoch.is_some_and(Epoch::is_over) {
+        if self.epoch.is_over() {
             // The threads are the parent's.
             return std::mem::forget(std::mem::take(&mut state.threads));
         }
@@ -289,7 +289,7 @@ impl Drive for IoThreads {
 
     #[inline]
     fn is_inherited(&self) -> bool {
-        self.shared.epoch.is_some_and(Epoch::is_over)
+        self.shared.epoch.is_over()
     }
 
     fn crew(&self) -> &Arc<Crew> {
