@@ -15,7 +15,8 @@ use crate::pipes::{PipeKey, Pipes};
 /// See the [module](self).
 #[derive(Default)]
 pub(crate) struct FairQueue {
-    ready: VecDeque<PipeKey>,
+    front: Option<PipeKey>,
+    behind: VecDeque<PipeKey>,
     /// Whether the pipe in front has a message under way.
     is_within: bool,
 }
@@ -30,16 +31,19 @@ impl FairQueue {
 
     /// This pipe may have something.
     pub(crate) fn activate(&mut self, key: PipeKey) {
-        if !self.ready.contains(&key) {
-            self.ready.push_back(key);
+        if self.front.is_none() {
+            self.front = Some(key);
+        } else if self.front != Some(key) && !self.behind.contains(&key) {
+            self.behind.push_back(key);
         }
     }
 
     /// This pipe is not to be read from any more.
     pub(crate) fn remove(&mut self, key: PipeKey) {
-        if let Some(index) = self.ready.iter().position(|&known| known == key) {
-            self.is_within &= index > 0;
-            self.ready.remove(index);
+        if self.front == Some(key) {
+            self.pop();
+        } else {
+            self.behind.retain(|&known| known != key);
         }
     }
 
@@ -48,12 +52,15 @@ impl FairQueue {
     #[inline]
     pub(crate) fn take(&mut self, pipes: &mut Pipes, frame: &mut Message) -> Option<PipeKey> {
         loop {
-            let &key = self.ready.front()?;
+            let key = self.front?;
             match pipes.get_mut(key).and_then(|pipe| pipe.read(frame)) {
                 Some(Item::Frame) => {
                     self.is_within = frame.has_more();
-                    if !self.is_within && self.ready.len() > 1 {
-                        self.ready.rotate_left(1);
+                    if !self.is_within
+                        && let Some(next) = self.behind.pop_front()
+                    {
+                        self.behind.push_back(key);
+                        self.front = Some(next);
                     }
                     return Some(key);
                 }
@@ -70,7 +77,7 @@ impl FairQueue {
 
     /// Whether [`take`](Self::take) would answer something.
     pub(crate) fn has_frame(&mut self, pipes: &mut Pipes) -> bool {
-        while let Some(&key) = self.ready.front() {
+        while let Some(key) = self.front {
             if pipes.get_mut(key).is_some_and(|pipe| pipe.has_item()) {
                 return true;
             }
@@ -79,9 +86,13 @@ impl FairQueue {
         false
     }
 
-    fn leave(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        self.ready.pop_front();
+    fn pop(&mut self) {
+        self.front = self.behind.pop_front();
         self.is_within = false;
+    }
+
+    fn leave(&mut self, pipes: &mut Pipes, key: PipeKey) {
+        self.pop();
         if pipes.get(key).is_some_and(|pipe| pipe.is_gone()) {
             pipes.remove(key);
         }

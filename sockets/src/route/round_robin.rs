@@ -125,10 +125,8 @@ impl RoundRobin {
     }
 
     fn advance(&mut self) {
-        self.next += 1;
-        if self.next >= self.active.len() {
-            self.next = 0;
-        }
+        let next = self.next + 1;
+        self.next = if next < self.active.len() { next } else { 0 };
     }
 
     /// Whether a frame could be written now.
