@@ -65,8 +65,8 @@ pub(crate) trait Drive: Clone {
     /// The first wire endpoint is about to be used: rings are opened.
     fn start(&self) -> Result<(), Error>;
 
-    /// A frame was written, of which a peer gets `len` bytes.
-    fn sent(&self, len: usize, has_more: bool) -> Result<(), Error>;
+    /// A frame of `len` bytes was written, of which one in so many goes to each peer at least.
+    fn sent(&self, len: usize, share: usize, has_more: bool) -> Result<(), Error>;
 
     /// A call begins that is no `send`: what has gathered leaves.
     fn flush_gathered(&self) -> Result<(), Error> {
@@ -76,9 +76,9 @@ pub(crate) trait Drive: Clone {
     /// A message was read.
     fn received(&self) {}
 
-    /// Lets happen what is due, without waiting.
-    fn poke(&self) -> Result<(), Error> {
-        Ok(())
+    /// Lets happen what is due, without waiting. True: more is, and may change what was found.
+    fn poke(&self) -> Result<bool, Error> {
+        Ok(false)
     }
 
     /// Lets what was written leave.

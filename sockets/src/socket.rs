@@ -362,7 +362,7 @@ impl<P: Sends, D: Driver> Socket<P, D> {
             Err(refusal) => self.send_later(refusal, &{ body }, has_more, may_wait)?,
         }
         self.is_open = has_more;
-        self.driver.sent(frame_len(body.len()).div_ceil(P::GATHER_SHARE), has_more)
+        self.driver.sent(frame_len(body.len()), P::GATHER_SHARE, has_more)
     }
 
     /// Waits until the pattern takes the frame.
@@ -375,15 +375,17 @@ impl<P: Sends, D: Driver> Socket<P, D> {
         may_wait: bool,
     ) -> Result<(), Error> {
         let until = self.options.send_timeout.filter(|_| may_wait).and_then(deadline_after);
-        let mut is_poked = !D::IS_LOCAL;
+        let mut may_poke = D::IS_LOCAL;
         loop {
             match refusal {
                 Refusal::State => return Err(Error::State),
-                Refusal::Full | Refusal::Late if !is_poked => {
-                    is_poked = true;
-                    self.driver.poke()?;
+                // The next look is the last one.
+                Refusal::Late => {
+                    while may_poke {
+                        may_poke = self.driver.poke()?;
+                    }
                 }
-                Refusal::Late => {}
+                Refusal::Full if may_poke => may_poke = self.driver.poke()?,
                 Refusal::Full if may_wait => self.wait(until)?,
                 Refusal::Full => return Err(Error::WouldBlock),
             }

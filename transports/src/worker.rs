@@ -232,7 +232,9 @@ impl Worker {
         self.flush()
     }
 
-    fn has_work(&self) -> bool {
+    /// Whether a turn would find something to do without being told.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
         !self.due.is_empty() || !self.walks.is_empty() || self.mailbox.has_pending()
     }
 

@@ -1,12 +1,13 @@
 //! Caller-driven: no thread at all. The sockets' own thread turns the reactor, in its calls.
 //!
 //! What is sent gathers, so that a burst costs few system calls, and leaves when it is a lone
-//! message, when [`GATHER_SIZE`] has gathered, or with the next call that receives, polls, turns or
-//! flushes. The tail of a burst that is followed by no call waits for one.
+//! message, when [`GATHER_SIZE`] has gathered, when a pipe is full, or with the next call that
+//! receives, polls, turns or flushes. The tail of a burst that no call follows waits for one.
 //!
 //! Deliberately absent: a timer for what has gathered. Nobody but the caller could serve it.
 
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,6 +29,12 @@ use crate::Error;
 /// carries over loopback, whose MTU is 64 KiB. A few bytes more cost another segment, a fifth of
 /// the throughput at 64 bytes a message and two fifths at 1 KiB.
 const GATHER_SIZE: usize = 64 * 1024 - 53;
+/// Frames of so many bytes gather for longer: a receiver is soon done with the few that a segment
+/// carries, and each time that it sleeps it has to be woken. Smaller ones would leave the caches
+/// meanwhile, and larger ones are sent from where they lie.
+const LARGE_SIZES: Range<usize> = 4 * 1024..32 * 1024;
+/// What they count, as a divisor.
+const LARGE_SHARE: usize = 16;
 /// A message this long after the last flush is a lone one, and leaves at once.
 const LONE_AFTER: Duration = Duration::from_micros(20);
 
@@ -60,6 +67,14 @@ impl Wait {
 /// Time passes only in calls: accepting, reconnecting and lingering move in `send`, `recv`, polls
 /// and [`turn`](Self::turn). Dropping a socket turns the context for its linger time, unless the
 /// thread is panicking.
+///
+/// # Bursts
+/// A message leaves within its `send` if nothing waits before it and the last one left 20 µs ago or
+/// earlier, or something was received since. What follows closely gathers: up to 64 KiB, or 1 MiB
+/// from a publisher and of frames of 4 to 32 KiB. It leaves once there is as much, when a pipe is
+/// full, and with the next call that receives, polls, [turns](Self::turn) or
+/// [flushes](Self::flush), however long that takes. Who makes no such call behind a burst calls
+/// `flush`.
 #[derive(Clone)]
 pub struct LocalContext {
     driver: Caller,
@@ -209,6 +224,32 @@ impl Shared {
         Ok(())
     }
 
+    #[cold]
+    fn gather_large(&self, len: usize, share: usize, has_more: bool) -> Result<(), Error> {
+        let share = if LARGE_SIZES.contains(&len) { LARGE_SHARE.max(share) } else { share };
+        self.gather(len.div_ceil(share), has_more)
+    }
+
+    /// A frame was written that counts `len` bytes.
+    #[inline]
+    fn gather(&self, len: usize, has_more: bool) -> Result<(), Error> {
+        let message = self.begun.replace(0) + len;
+        if has_more {
+            self.begun.set(message);
+            return Ok(());
+        }
+        let before = self.gathered.get();
+        // Another one like it would not fit any more.
+        if before + 2 * message > GATHER_SIZE {
+            return self.flush();
+        }
+        if before == 0 && self.is_lone() {
+            return self.flush_by(Worker::flush_lone);
+        }
+        self.gathered.set(before + message);
+        Ok(())
+    }
+
     fn is_lone(&self) -> bool {
         let is_late = |at: Instant| at.elapsed() >= LONE_AFTER;
         self.is_answer.get() || self.flushed_at.get().is_none_or(is_late)
@@ -253,23 +294,11 @@ impl Drive for Caller {
     }
 
     #[inline]
-    fn sent(&self, len: usize, has_more: bool) -> Result<(), Error> {
-        let Shared { gathered, begun, .. } = &*self.shared;
-        let message = begun.replace(0) + len;
-        if has_more {
-            begun.set(message);
-            return Ok(());
+    fn sent(&self, len: usize, share: usize, has_more: bool) -> Result<(), Error> {
+        if len >= LARGE_SIZES.start {
+            return self.shared.gather_large(len, share, has_more);
         }
-        let before = gathered.get();
-        // Another one like it would not fit any more.
-        if before + 2 * message > GATHER_SIZE {
-            return self.shared.flush();
-        }
-        if before == 0 && self.shared.is_lone() {
-            return self.shared.flush_by(Worker::flush_lone);
-        }
-        gathered.set(before + message);
-        Ok(())
+        self.shared.gather(len.div_ceil(share), has_more)
     }
 
     #[inline]
@@ -282,8 +311,9 @@ impl Drive for Caller {
         self.shared.is_answer.set(true);
     }
 
-    fn poke(&self) -> Result<(), Error> {
-        self.shared.turn(zring_engine::Wait::No, &[])
+    fn poke(&self) -> Result<bool, Error> {
+        self.shared.turn(zring_engine::Wait::No, &[])?;
+        Ok(self.shared.worker.borrow().as_ref().is_some_and(Worker::has_work))
     }
 
     fn flush(&self) -> Result<(), Error> {

@@ -154,18 +154,22 @@ fn a_broker_of_router_and_dealer_passes_everything_on<G: Ground>(cell: &Cell<G>)
 
 /// What is written gathers beyond the mark, though the peer takes all that is sent.
 fn a_burst_to_a_peer_that_has_room_loses_nothing<G: Ground>(cell: &Cell<G>) {
-    let mut router = Router::new(&cell.context).unwrap();
-    let mut dealer = Dealer::builder().routing_id("d").build(&cell.context).unwrap();
-    dealer.connect(&router.bind(&cell.endpoint()).unwrap()).unwrap();
-    dealer.send("here").unwrap();
-    dealer.flush().unwrap();
-    assert_eq!(router.recv_multipart().unwrap(), ["d", "here"]);
-    for value in 0..3000 {
-        router.send_multipart([&b"d"[..], &number(value)]).unwrap();
-    }
-    router.flush().unwrap();
-    for value in 0..3000 {
-        assert_eq!(dealer.recv().unwrap(), number(value));
+    for (mark, size, count) in [(1000, 8, 3000), (16, 16 * 1024, 100)] {
+        let builder = Router::builder().send_high_water_mark(mark);
+        let mut router = builder.build(&cell.context).unwrap();
+        let mut dealer = Dealer::builder().routing_id("d").build(&cell.context).unwrap();
+        dealer.connect(&router.bind(&cell.endpoint()).unwrap()).unwrap();
+        dealer.send("here").unwrap();
+        dealer.flush().unwrap();
+        assert_eq!(router.recv_multipart().unwrap(), ["d", "here"]);
+        let body = |value| number(value).repeat(size / 8);
+        for value in 0..count {
+            router.send_multipart([b"d", &body(value)[..]]).unwrap();
+        }
+        router.flush().unwrap();
+        for value in 0..count {
+            assert_eq!(dealer.recv().unwrap(), body(value), "{value} of {count} at mark {mark}");
+        }
     }
 }
 
