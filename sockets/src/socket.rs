@@ -250,9 +250,10 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         if is_woken { Ok(()) } else { Err(Error::WouldBlock) }
     }
 
-    /// Peers whose connection was closed for what they sent: their number, and the last with the
-    /// exact error. Such a peer is told nothing but by the closing, and fails no call here
-    /// (`ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL` in `zmq_socket_monitor(3)`).
+    /// Peers whose connection was closed for what they sent, or for a handshake that took too long:
+    /// their number, and the last with the exact error. Such a peer is told nothing but by the
+    /// closing, and fails no call here (`ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL` and `_NO_DETAIL` in
+    /// `zmq_socket_monitor(3)`).
     #[must_use]
     pub fn rejections(&self) -> Rejections {
         self.rejections.read()

@@ -1,9 +1,9 @@
-//! Rejections: peers that were sent away for what they sent, as their socket can read it.
+//! Rejections: peers that were sent away for what they sent or did not, as their socket reads it.
 //!
 //! Workers note them, and the application looks when it likes: the number and the last one are
 //! kept, so that no peer makes them grow.
 //!
-//! Deliberately absent: connections that broke. Those are dialed again, and nobody is to blame.
+//! Deliberately absent: connections that broke, for which nobody is to blame.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,8 +12,9 @@ use bytes::Bytes;
 use zring_engine::sync::{Mutex, lock};
 use zring_zmtp::Error;
 
-/// A peer whose connection was closed because it broke the protocol, or cannot be talked to
-/// (`ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL` in `zmq_socket_monitor(3)`).
+/// A peer whose connection was closed because it broke the protocol, cannot be talked to, or was
+/// too slow to say hello (`ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL` and `_NO_DETAIL` in
+/// `zmq_socket_monitor(3)`).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RejectedPeer {
     /// The endpoint it came to, or that was connected to.

@@ -263,6 +263,7 @@ fn a_handshake_byte_by_byte_ends_at_its_timeout<G: Ground>(cell: &Cell<G>) {
     let mut rest = said.iter();
     let begin = Instant::now();
     let mut slow = dial(&endpoint, &[]);
+    let address = slow.local_addr().unwrap();
     slow.set_nonblocking(true).unwrap();
     let (mut due, mut served) = (begin, 0);
     cell.until(|| {
@@ -279,6 +280,7 @@ fn a_handshake_byte_by_byte_ends_at_its_timeout<G: Ground>(cell: &Cell<G>) {
     assert!(begin.elapsed() >= HANDSHAKE_TIMEOUT, "{:?}", begin.elapsed());
     assert!(pace * rest.len() as u32 > 4 * HANDSHAKE_TIMEOUT, "it had hardly more to say");
     assert_eq!(pull.peers(), 1);
+    assert_rejected(pull.rejections(), 1, address, ProtocolError::HandshakeTimeout);
 }
 
 /// Whole messages before it are delivered, and so are those of others.
@@ -372,6 +374,8 @@ fn a_listener_that_says_nothing_is_connected_to_again<G: Ground>(cell: &Cell<G>)
     let mut silent = accept(cell, &listener);
     wait_for_close(cell, &mut silent);
     assert!(begin.elapsed() >= HANDSHAKE_TIMEOUT, "{:?}", begin.elapsed());
+    let last = push.rejections().last.unwrap();
+    assert_eq!((&*last.endpoint, last.error), (&*endpoint, ProtocolError::HandshakeTimeout));
     let (mut speaks, mut heard) = (None, Vec::new());
     cell.until(|| {
         // Who speaks too late, on a slow day, is connected to once more.

@@ -89,6 +89,12 @@ impl Worker {
 
     /// Ends the connection for good, and notes why.
     fn reject(&mut self, key: usize, error: Error) {
+        self.note_rejection(key, error);
+        self.lose(key, After::Remove);
+    }
+
+    /// Tells the socket why a connection ends.
+    pub(super) fn note_rejection(&self, key: usize, error: Error) {
         let peer = &self.peers[key];
         let endpoint = match &peer.origin {
             Origin::Accepted { endpoint, .. } => endpoint.clone(),
@@ -103,7 +109,6 @@ impl Worker {
         if let Some(port) = self.ports.get(&peer.port) {
             port.options.rejections.note(RejectedPeer { endpoint, address, error, reason });
         }
-        self.lose(key, After::Remove);
     }
 
     fn start_traffic(&mut self, key: usize, rest: Slice) {

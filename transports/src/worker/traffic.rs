@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 
 use rustix::net::{Shutdown, shutdown};
 use zring_engine::Errno;
+use zring_zmtp::Error as ProtocolError;
 
 use super::Worker;
 use super::session::pass_on;
@@ -194,7 +195,11 @@ impl Worker {
         }
         match peer.stage {
             Stage::Waiting => self.connect(key),
-            Stage::Connecting | Stage::Handshake(_) => self.lose(key, After::Redial),
+            Stage::Connecting => self.lose(key, After::Redial),
+            Stage::Handshake(_) => {
+                self.note_rejection(key, ProtocolError::HandshakeTimeout);
+                self.lose(key, After::Redial);
+            }
             Stage::Draining => self.lose(key, After::Remove),
             Stage::Traffic | Stage::Ending(_) => {}
         }

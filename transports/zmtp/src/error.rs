@@ -2,7 +2,8 @@
 //!
 //! An [`InvalidFrame`] is no ZMTP framing at all; a [`PeerMisbehaved`] speaks ZMTP and breaks its
 //! rules; a [`PeerIncompatible`] does nothing wrong and is not for us. All of them end the
-//! connection for good: libzmq does not reconnect after a protocol error, and neither may we.
+//! connection for good: libzmq does not reconnect after a protocol error, and neither may we. Only
+//! who was too slow may be tried again.
 //!
 //! Deliberately absent: text from the wire. Every variant is `Copy`, so that it costs the hot
 //! path nothing; the reason of a received ERROR command is kept by the
@@ -24,6 +25,10 @@ pub enum Error {
     /// The peer keeps to a protocol, but we cannot talk to it.
     #[error("peer incompatible: {0}")]
     PeerIncompatible(#[from] PeerIncompatible),
+    /// The handshake was not done in the time it was given (`ZMQ_HANDSHAKE_IVL`). Whoever has a
+    /// clock finds that; nothing here does.
+    #[error("handshake not done in time")]
+    HandshakeTimeout,
 }
 
 /// What is wrong with a frame header (37/ZMTP, "Framing").

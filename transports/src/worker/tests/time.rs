@@ -5,13 +5,14 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 
-use zring_zmtp::{SocketType, command};
+use zring_zmtp::{Error as ProtocolError, SocketType, command};
 
 use super::super::*;
 use crate::endpoint::{Endpoint, resolve};
 use crate::notice::ListenerId;
 use crate::peer::Stage;
 use crate::receiving::TTL_UNIT;
+use crate::rejections::Rejections;
 
 /// How long a handshake may take.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(30);
@@ -119,12 +120,14 @@ impl Side {
         taken
     }
 
-    /// The peer was given up, and nobody is said to have misbehaved.
+    /// The peer was given up, and so many until now are said to have been too slow.
     #[track_caller]
-    fn assert_gone(&mut self, wire: &UnixStream) {
+    fn assert_gone(&mut self, wire: &UnixStream, slow: usize) {
         self.turn_until(|stage| stage.is_none());
         until(|| read_into(wire, &mut Vec::new()));
-        assert_eq!(self.options.rejections.read().count, 0);
+        let Rejections { count, last } = self.options.rejections.read();
+        let error = (slow > 0).then_some(ProtocolError::HandshakeTimeout);
+        assert_eq!((count, last.map(|peer| peer.error)), (slow as u64, error));
     }
 }
 
@@ -214,7 +217,7 @@ fn a_handshake_may_stop_at_every_byte_to_the_last_instant_and_no_longer() {
             } else {
                 pair.pass(INSTANT);
                 for (side, wire) in pair.sides.iter_mut().zip(&pair.wires) {
-                    side.assert_gone(wire);
+                    side.assert_gone(wire, carried + 1);
                 }
             }
         }
@@ -245,7 +248,7 @@ fn a_ping_split_anywhere_is_answered_and_silence_is_borne_for_as_long_as_it_says
                 assert!(side.is_in_traffic(), "split at {split}");
             } else {
                 side.pass(INSTANT);
-                side.assert_gone(wire);
+                side.assert_gone(wire, 0);
             }
         }
     }
@@ -276,7 +279,7 @@ fn silence_counts_from_the_last_ping_and_one_without_a_time_sets_no_end() {
     side.pass(TTL_UNIT - INSTANT);
     assert!(side.is_in_traffic());
     side.pass(INSTANT);
-    side.assert_gone(wire);
+    side.assert_gone(wire, 0);
 }
 
 /// A listener of the test's own, and a side that connects to it.
