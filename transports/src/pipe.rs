@@ -22,9 +22,8 @@ use crate::lane::{Ahead, Lane};
 use crate::message::{FrameBody, Message};
 use crate::notice::{Event, Mailbox, Notice, SocketInbox};
 
-/// Borrowed bodies of up to this many bytes are copied into the log.
-const BORROWED_COPY_MAX: usize = 32 * 1024;
-/// Bodies of so many bytes are sent from where they lie, if they can be.
+/// Bodies of so many bytes are sent from where they lie, if they can be. Borrowed ones of no more
+/// are copied into the log otherwise, larger ones by themselves.
 const LENT_SIZE: usize = 32 * 1024;
 /// Owned bodies of up to this many bytes are copied into the log; larger ones are referred to.
 const OWNED_COPY_MAX: usize = 8 * 1024;
@@ -225,8 +224,8 @@ pub(crate) fn encode(log: &mut Writer<Record>, body: FrameBody<'_>, has_more: bo
 
 #[inline(never)]
 fn encode_long(log: &mut Writer<Record>, body: &FrameBody<'_>, has_more: bool) {
-    let copy_max = if body.owned().is_some() { OWNED_COPY_MAX } else { BORROWED_COPY_MAX };
     let len = body.len();
+    let copy_max = if body.owned().is_some() { OWNED_COPY_MAX } else { LENT_SIZE };
     let header = long_header(len, has_more);
     if len <= copy_max {
         return log.append(&header, body);
