@@ -17,8 +17,10 @@ use crate::sync::{Arc, Mutex, lock};
 
 /// Records a node can hold; the next one seals it. Models reach it too.
 const RECORDS_MAX: usize = if cfg!(loom) { 2 } else { 32 };
-/// Messages a node counts at most, so that the count fits its bits of the tag.
+/// Messages a node counts at most, so that the count fits its bits of the tag. It is closed at half
+/// as many; one publish adds a quarter at most, and so do all bytes and records of a node.
 const MESSAGES_MAX: u32 = (1 << MESSAGE_BITS) - 1;
+const PUBLISHED_MAX: u32 = MESSAGES_MAX / 4;
 /// Bytes, its own and those its records refer to, after which a node is sealed.
 const WEIGHT_MAX: usize = 256 * 1024;
 /// Unused blocks that are kept. Under flow, 32 MiB: a fan-out's 16 Ki messages of 1 KiB that are
@@ -46,7 +48,7 @@ impl LogPools {
     #[must_use]
     pub fn new(first: usize, flow: usize) -> Self {
         assert!(first <= flow, "a log does not start larger than it goes on");
-        assert!(flow + RECORDS_MAX < MESSAGES_MAX as usize / 2, "a node can count its messages");
+        assert!(flow + RECORDS_MAX <= PUBLISHED_MAX as usize, "a node can count its messages");
         Self { first: Pool::new(first, FIRST_KEPT_MAX), flow: Pool::new(flow, FLOW_KEPT_MAX) }
     }
 
@@ -126,6 +128,10 @@ struct Open<R> {
 impl<R> Open<R> {
     fn new(node: Arc<Node<R>>, block: BlockWriter) -> Self {
         Self { node, block, tag: 0, referenced: 0 }
+    }
+
+    fn weight(&self) -> u64 {
+        (self.block.len() + self.referenced) as u64
     }
 
     fn has_unpublished(&self) -> bool {
@@ -224,14 +230,14 @@ impl<R> Writer<R> {
         self.open.referenced += weight;
     }
 
-    /// Publishes all that was appended, as `messages` whole messages, of which each had bytes or a
-    /// record.
+    /// Publishes all that was appended, as `messages` whole messages: 262,143 at most, and a
+    /// received buffer holds fewer. One that is published by itself has bytes or a record.
     #[inline(always)]
     pub fn publish(&mut self, messages: u32) {
-        debug_assert!(messages <= MESSAGES_MAX / 2, "a node's count has room for one more call");
+        debug_assert!(messages <= PUBLISHED_MAX, "a node's count has room for one more call");
         self.open.tag += messages;
         self.open.block.publish_tagged(self.open.tag);
-        // There are not so many bytes and records as to reach this one by one.
+        // One by one they are no more than bytes and records.
         if messages > 1 && self.open.tag & MESSAGES_MAX >= MESSAGES_MAX / 2 {
             // Nothing is appended here any more.
             self.open.block.close();
@@ -251,6 +257,7 @@ impl<R> Writer<R> {
     /// Takes back all that was appended since the last publish.
     pub fn rollback(&mut self) {
         if !self.earlier.is_empty() {
+            self.left -= self.earlier.iter().map(Open::weight).sum::<u64>();
             self.open = self.earlier.swap_remove(0);
             self.earlier.clear();
             *lock(&self.open.node.next) = None;
@@ -286,7 +293,7 @@ impl<R> Writer<R> {
         let is_continuation = self.has_unpublished();
         let fresh = start_node(&self.returns, block, is_continuation);
         let full = std::mem::replace(&mut self.open, fresh);
-        self.left += (full.block.len() + full.referenced) as u64;
+        self.left += full.weight();
         *lock(&full.node.next) = Some(self.open.node.clone());
         if is_continuation {
             self.earlier.push(full);

@@ -24,7 +24,7 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let (log, reader) = Writer::single(LogPools::new(4096, 1 << 18));
+        let (log, reader) = Writer::single(LogPools::new(4096, 1 << 17));
         // The kernel takes some of a large message then, and not all.
         let (near, far) = UnixStream::pair().unwrap();
         far.set_nonblocking(true).unwrap();
