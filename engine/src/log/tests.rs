@@ -128,8 +128,10 @@ fn rollback_leaves_only_whole_messages() {
         writer.append_record(u32::from(part), 1);
     }
     assert!(writer.has_unpublished());
+    assert!(writer.weight_left() > 4, "nodes were filled");
     writer.rollback();
     assert!(!writer.has_unpublished());
+    assert_eq!(writer.weight_left(), 4, "but for the first they are gone");
     writer.append(b"next", b"");
     writer.publish(1);
     let mut seen = Vec::new();
