@@ -127,7 +127,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         let (end, notice) = Notice::dial(self.port, &self.port_options(), target, &mailbox);
         mailbox.post(notice);
         self.add_connected(endpoint, Pipe::new(end, bytes::Bytes::new(), endpoint.into()))?;
-        self.driver.poke().map(|_| ())
+        self.driver.poke().map(drop)
     }
 
     fn add_connected(&mut self, endpoint: &str, pipe: Pipe) -> Result<(), Error> {
@@ -208,7 +208,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
             self.hang_up(&known.place);
             next = self.endpoints.find(endpoint, is_connected);
         }
-        self.driver.poke().map(|_| ())
+        self.driver.poke().map(drop)
     }
 
     fn hang_up(&mut self, place: &Place) {

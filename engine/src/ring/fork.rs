@@ -29,14 +29,15 @@ static WORD: OnceLock<Result<&'static AtomicU32, Errno>> = OnceLock::new();
 /// The last number given out; a child inherits it and so never gives out an old one.
 static LAST: AtomicU32 = AtomicU32::new(0);
 
-/// What a number that is never over is compared with.
+/// The word of an epoch that is never over.
 static ENDLESS: AtomicU32 = AtomicU32::new(0);
 
 impl Epoch {
-    /// One that is never over, for what has no ring.
+    /// That of the running process, or one that is never over if there is none: then no ring can
+    /// be opened either.
     #[must_use]
-    pub fn endless() -> Self {
-        Self { word: &ENDLESS, value: 0 }
+    pub fn current_or_endless() -> Self {
+        Self::current().unwrap_or(Self { word: &ENDLESS, value: 0 })
     }
 
     /// That of the running process.

@@ -94,7 +94,7 @@ impl LocalContext {
             begun: Cell::new(0),
             is_answer: Cell::new(false),
             flushed_at: Cell::new(None),
-            epoch: Epoch::current().unwrap_or_else(|_| Epoch::endless()),
+            epoch: Epoch::current_or_endless(),
         };
         Self { driver: Caller { shared: Rc::new(shared) } }
     }

@@ -129,7 +129,7 @@ impl ContextBuilder {
             pools: log_pools(),
             names: Names::default(),
             state: Mutex::new(State::default()),
-            epoch: Epoch::current().unwrap_or_else(|_| Epoch::endless()),
+            epoch: Epoch::current_or_endless(),
         };
         Context { driver: IoThreads { shared: Arc::new(shared) } }
     }
