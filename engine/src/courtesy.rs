@@ -10,7 +10,10 @@
 //! would find the beginning of what is being written. It runs when that is done. A thread that
 //! shares its core with nobody notices nothing of all this.
 //!
-//! Deliberately absent: spinning.
+//! Who waits for an answer yields again and again for a while ([`Patience`]): an answer that comes
+//! by then costs no sleep, and its sender nobody's wake-up.
+//!
+//! Deliberately absent: spinning, which keeps a core from others.
 
 use std::cell::Cell;
 use std::thread;
@@ -40,6 +43,36 @@ pub fn yield_core(has_gained: impl FnOnce() -> bool) {
     });
 }
 
+/// For so long an answer is looked out for: some two to five wake-ups.
+const PATIENCE: Duration = Duration::from_micros(50);
+/// So many waits at most follow a look-out in vain before the next one.
+const SKIPS_MAX: u32 = 64;
+
+/// How one waiter's look-outs went.
+#[derive(Debug, Default)]
+pub struct Patience {
+    /// Waits before the next look-out.
+    skips: u32,
+    /// As many as there were after the last one that was in vain.
+    skipped: u32,
+}
+
+impl Patience {
+    /// Lets others run on the calling thread's core until `has_come` answers, for 50 µs at most and
+    /// not beyond `until`; not at all for some waits after that was in vain, or where strangers
+    /// have lately run for long. Whether it answered.
+    pub fn look_out(&mut self, until: Option<Instant>, has_come: impl Fn() -> bool) -> bool {
+        if self.skips > 0 {
+            self.skips -= 1;
+            return false;
+        }
+        let is_seen = COURTESY.with(|courtesy| courtesy.yield_until(until, has_come));
+        self.skipped = if is_seen { 0 } else { (self.skipped * 2).clamp(1, SKIPS_MAX) };
+        self.skips = self.skipped;
+        is_seen
+    }
+}
+
 /// What a thread remembers of its yields.
 struct Courtesy {
     again_at: Cell<Option<Instant>>,
@@ -53,6 +86,20 @@ impl Courtesy {
 
     fn is_due(&self, now: Instant) -> bool {
         self.again_at.get().is_none_or(|at| now >= at)
+    }
+
+    fn yield_until(&self, until: Option<Instant>, has_come: impl Fn() -> bool) -> bool {
+        let mut now = Instant::now();
+        let end = until.into_iter().chain([now + PATIENCE]).min();
+        while self.is_due(now) && end.is_some_and(|end| now < end) {
+            thread::yield_now();
+            let start = std::mem::replace(&mut now, Instant::now());
+            self.note(start, now, &has_come);
+            if has_come() {
+                return true;
+            }
+        }
+        false
     }
 
     fn note(&self, start: Instant, end: Instant, has_gained: impl FnOnce() -> bool) {
@@ -141,6 +188,27 @@ mod tests {
         let end = start + SHORT * 2 + PAUSE_MIN;
         assert!(!courtesy.is_due(end - SHORT));
         assert!(courtesy.is_due(end));
+    }
+
+    #[test]
+    fn a_look_out_ends_when_something_has_come_at_its_deadline_and_by_itself() {
+        assert!(Patience::default().look_out(None, || true));
+        let not_asked = || unreachable!("there is no time");
+        assert!(!Patience::default().look_out(Some(Instant::now()), not_asked));
+        assert!(!Patience::default().look_out(None, || false));
+    }
+
+    #[test]
+    fn after_look_outs_in_vain_more_and_more_waits_go_without_up_to_a_bound() {
+        let (mut patience, now) = (Patience::default(), Instant::now());
+        for skips in [1, 2, 4, 8, 16, 32, 64, 64, 64] {
+            assert!(!patience.look_out(Some(now), || true));
+            for _ in 0..skips {
+                assert!(!patience.look_out(None, || unreachable!("no look-out is due")));
+            }
+        }
+        assert!(patience.look_out(None, || true));
+        assert!(patience.look_out(None, || true));
     }
 
     #[test]

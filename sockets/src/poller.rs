@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use zring_engine::courtesy::Patience;
 use zring_engine::deadline_after;
 use zring_engine::park::Parker;
 use zring_transports::notice::SocketInbox;
@@ -49,6 +50,7 @@ pub trait Pollable<D: Driver>: Poll<D> {}
 
 pub(crate) trait Poll<D> {
     fn poll(&mut self, interest: Interest) -> Result<Interest, Error>;
+    fn expects_answer(&mut self) -> bool;
     fn inbox(&self) -> &Arc<SocketInbox>;
     fn driver(&self) -> &D;
 }
@@ -62,6 +64,10 @@ impl<P: Pattern, D: Driver> Poll<D> for Socket<P, D> {
             readable: interest.readable && self.pattern.has_message(&mut self.pipes),
             writable: interest.writable && self.pattern.has_room(&mut self.pipes),
         })
+    }
+
+    fn expects_answer(&mut self) -> bool {
+        Self::expects_answer(self)
     }
 
     fn inbox(&self) -> &Arc<SocketInbox> {
@@ -93,6 +99,7 @@ impl<P: Pattern, D: Driver> Poll<D> for Socket<P, D> {
 pub struct Poller<D: Driver> {
     driver: D,
     parker: Arc<Parker>,
+    patience: Patience,
     ready: Vec<Ready>,
     /// Those that were polled last; each wakes this poller's parker.
     inboxes: Vec<Arc<SocketInbox>>,
@@ -103,7 +110,8 @@ impl<D: Driver> Poller<D> {
     #[must_use]
     pub fn new(context: &impl AnyContext<Driver = D>) -> Self {
         let driver = context.driver().clone();
-        Self { driver, parker: Arc::default(), ready: Vec::new(), inboxes: Vec::new() }
+        let (parker, patience) = Default::default();
+        Self { driver, parker, patience, ready: Vec::new(), inboxes: Vec::new() }
     }
 
     /// Waits until a socket can do what is asked of it, or the timeout is over; without one, as
@@ -182,7 +190,16 @@ impl<D: Driver> Poller<D> {
             if !items.iter_mut().all(|item| self.driver.turns_for(part(item).0.driver())) {
                 return Err(Error::OtherContext);
             }
+            let expects = !D::IS_LOCAL
+                && items.iter_mut().fold(false, |expects, item| {
+                    let (socket, interest) = part(item);
+                    (interest.readable && socket.expects_answer()) || expects
+                });
             self.register(items.iter_mut().map(|item| part(item).0.inbox().clone()));
+            let has_come = || self.inboxes.iter().any(|inbox| inbox.has_pending());
+            if expects && self.patience.look_out(deadline, has_come) {
+                continue;
+            }
             if !self.driver.wait(&self.inboxes, &self.parker, deadline)? {
                 break;
             }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use zring_engine::courtesy::Patience;
 use zring_engine::deadline_after;
 use zring_engine::park::Parker;
 use zring_transports::message::{FrameBody, Message, Payload};
@@ -40,6 +41,10 @@ use crate::pipes::{Pipe, PipeKey, Pipes};
 /// A caller-driven socket whose context has never had a tcp or ipc endpoint cannot wait for a peer:
 /// all there are live on the thread that would wait. It answers [`Error::WouldBlock`], at once if
 /// it has no timeout. Once the context has a ring it waits, though no inproc peer can end that.
+///
+/// With I/O threads, a wait for a message sleeps at once, unless the socket has sent something
+/// since the last one: then an answer may be near, and for up to 50 µs the thread stays awake and
+/// yields its core to others. Where that is in vain, most waits go without.
 pub struct Socket<P: Pattern, D: Driver = IoThreads> {
     pub(crate) pattern: P,
     pub(crate) pipes: Pipes,
@@ -50,12 +55,15 @@ pub struct Socket<P: Pattern, D: Driver = IoThreads> {
     pub(crate) endpoints: Endpoints,
     pub(crate) rejections: RejectionLog,
     parker: Arc<Parker>,
+    patience: Patience,
     /// Kept for its memory.
     events: Vec<Event>,
     /// Why nothing but closing works any more.
     end: Option<Error>,
     /// Whether a message was begun that is not finished.
     is_open: bool,
+    /// Whether something was sent since the last wait for a message, so that an answer may be near.
+    has_sent: bool,
 }
 
 impl<P: Pattern, D: Driver> Socket<P, D> {
@@ -90,9 +98,11 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
             endpoints: Endpoints::default(),
             rejections: RejectionLog::default(),
             parker,
+            patience: Patience::default(),
             events: Vec::new(),
             end: None,
             is_open: false,
+            has_sent: false,
         })
     }
 
@@ -250,6 +260,11 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         if is_woken { Ok(()) } else { Err(Error::WouldBlock) }
     }
 
+    /// Whether something was sent since the last wait for a message, which begins now.
+    pub(crate) fn expects_answer(&mut self) -> bool {
+        std::mem::take(&mut self.has_sent)
+    }
+
     /// Peers whose connection was closed for what they sent, or for a handshake that took too long:
     /// their number, and the last with the exact error. Such a peer is told nothing but by the
     /// closing, and fails no call here (`ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL` and `_NO_DETAIL` in
@@ -362,7 +377,7 @@ impl<P: Sends, D: Driver> Socket<P, D> {
             Ok(()) => {}
             Err(refusal) => self.send_later(refusal, &{ body }, has_more, may_wait)?,
         }
-        self.is_open = has_more;
+        (self.is_open, self.has_sent) = (has_more, true);
         self.driver.sent(frame_len(body.len()), P::GATHER_SHARE, has_more)
     }
 
@@ -496,6 +511,16 @@ impl<P: Receives, D: Driver> Socket<P, D> {
         Ok(())
     }
 
+    /// As [`wait`](Self::wait), not asleep at first if an answer may be near.
+    fn wait_for_message(&mut self, deadline: Option<Instant>) -> Result<(), Error> {
+        let may_look = !D::IS_LOCAL && self.expects_answer();
+        let inbox = &self.joint.inbox;
+        if may_look && self.patience.look_out(deadline, || inbox.has_pending()) {
+            return Ok(());
+        }
+        self.wait(deadline)
+    }
+
     #[cold]
     fn receive_later(
         &mut self,
@@ -508,7 +533,7 @@ impl<P: Receives, D: Driver> Socket<P, D> {
         loop {
             match refusal {
                 Refusal::State => return Err(Error::State),
-                Refusal::Full if may_wait => self.wait(until)?,
+                Refusal::Full if may_wait => self.wait_for_message(until)?,
                 Refusal::Full if !is_poked => {
                     is_poked = true;
                     self.driver.poke()?;
