@@ -248,6 +248,15 @@ impl Reactor {
         self.ring.has_unsubmitted() || self.has_leftovers()
     }
 
+    /// Whether a turn that does not wait would find nothing at all.
+    #[must_use]
+    #[inline]
+    pub fn is_idle(&self) -> bool {
+        let is_watched = self.outside.is_some();
+        let has_come = self.ring.needs_enter() || self.ring.has_completions();
+        !(self.is_due() || has_come || is_watched || self.ring.is_inherited())
+    }
+
     /// Whether earlier turns left something to be done.
     #[inline]
     fn has_leftovers(&self) -> bool {

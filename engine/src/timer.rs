@@ -4,8 +4,8 @@
 //! were set.
 //!
 //! Deliberately absent: a clock, which the caller brings, and cancelling. The key of a timer that
-//! is no longer wanted carries a generation, is ignored by whoever it is meant for, and swept out
-//! with others when there are many.
+//! is no longer wanted carries a generation, is ignored by whoever it is meant for, and is dropped
+//! once it is the next, or swept out with others when there are many.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -52,6 +52,13 @@ impl<K> Timers<K> {
     /// Drops the deadlines of keys that are no longer wanted.
     pub fn retain(&mut self, mut is_wanted: impl FnMut(&K) -> bool) {
         self.heap.retain(|timer| is_wanted(&timer.key));
+    }
+
+    /// Drops the next deadlines, as far as their keys are no longer wanted.
+    pub fn drop_next(&mut self, mut is_wanted: impl FnMut(&K) -> bool) {
+        while self.heap.peek().is_some_and(|timer| !is_wanted(&timer.key)) {
+            self.heap.pop();
+        }
     }
 
     /// When the next key is due.
@@ -122,6 +129,16 @@ mod tests {
         assert_eq!((timers.len(), timers.is_empty()), (3, false));
         let end = now + Duration::from_secs(9);
         assert_eq!([(); 4].map(|()| timers.poll_expired(end)), [Some(3), Some(4), Some(5), None]);
+    }
+
+    #[test]
+    fn what_is_next_and_no_longer_wanted_is_dropped_up_to_the_first_that_is() {
+        let (mut timers, now) = (Timers::new(), Instant::now());
+        [4, 2, 3, 1].iter().for_each(|&at| timers.insert(now + Duration::from_secs(at), at));
+        timers.drop_next(|&at| at == 3);
+        assert_eq!((timers.len(), timers.next_deadline()), (2, Some(now + Duration::from_secs(3))));
+        timers.drop_next(|_| false);
+        assert_eq!(timers.next_deadline(), None);
     }
 
     #[test]

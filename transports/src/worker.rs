@@ -74,6 +74,21 @@ enum Timer {
     Accept(usize),
 }
 
+impl Timer {
+    fn is_wanted(self, peers: &Slab<Peer>, reached: &Pipes) -> bool {
+        match self {
+            Self::Stage(key, generation) | Self::Silence(key, generation) => {
+                peers.get(key).is_some_and(|peer| peer.generation == generation)
+            }
+            Self::HangUp(_, pipe) => reached.contains_key(&pipe),
+            Self::Accept(_) => true,
+        }
+    }
+}
+
+/// What each pipe's notices reach.
+type Pipes = HashMap<PipeId, Reached, FxBuildHasher>;
+
 /// See the [module](self).
 pub struct Worker {
     index: usize,
@@ -83,7 +98,7 @@ pub struct Worker {
     ports: HashMap<PortId, Port, FxBuildHasher>,
     peers: Slab<Peer>,
     listeners: Slab<Listener>,
-    reached: HashMap<PipeId, Reached, FxBuildHasher>,
+    reached: Pipes,
     clock: Clock,
     timers: Timers<Timer>,
     generations: u64,
@@ -193,6 +208,10 @@ impl Worker {
     /// [`zring_engine::Error::Interrupted`] if a signal ended the wait: nothing is lost. Any other
     /// is the end of this worker.
     pub fn turn(&mut self, wait: Wait, is_served: impl FnOnce() -> bool) -> Result<(), Error> {
+        if matches!(wait, Wait::No) && self.is_idle() {
+            (self.received, self.sent_at_once, self.has_granted) = (0, 0, false);
+            return Ok(());
+        }
         self.read_notices();
         self.walk();
         self.start_sends();
@@ -236,6 +255,13 @@ impl Worker {
     #[must_use]
     pub fn has_work(&self) -> bool {
         !self.due.is_empty() || !self.walks.is_empty() || self.mailbox.has_pending()
+    }
+
+    /// Whether a turn that does not wait would find nothing at all.
+    #[must_use]
+    #[inline]
+    pub fn is_idle(&self) -> bool {
+        !self.has_work() && self.timers.is_empty() && self.reactor.is_idle()
     }
 
     /// No wait while there is work, or when all is done; otherwise none beyond the next timer, and
@@ -366,9 +392,11 @@ impl Worker {
     }
 
     fn run_timers(&mut self) {
-        if self.timers.next_deadline().is_none() {
+        if self.timers.is_empty() {
             return;
         }
+        let Self { peers, reached, timers, .. } = self;
+        timers.drop_next(|timer| timer.is_wanted(peers, reached));
         let now = self.clock.now();
         while let Some(timer) = self.timers.poll_expired(now) {
             match timer {
@@ -395,13 +423,7 @@ impl Worker {
         let wanted_max = 3 * self.peers.len() + self.listeners.len();
         if self.timers.len() > TIMERS_MIN.max(2 * wanted_max) {
             let Self { peers, reached, timers, .. } = self;
-            timers.retain(|timer| match *timer {
-                Timer::Stage(key, generation) | Timer::Silence(key, generation) => {
-                    peers.get(key).is_some_and(|peer| peer.generation == generation)
-                }
-                Timer::HangUp(_, pipe) => reached.contains_key(&pipe),
-                Timer::Accept(_) => true,
-            });
+            timers.retain(|timer| timer.is_wanted(peers, reached));
         }
     }
 

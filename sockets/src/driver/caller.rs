@@ -208,6 +208,9 @@ impl Shared {
     }
 
     fn flush(&self) -> Result<(), Error> {
+        if self.gathered.get() == 0 && self.worker.borrow().as_ref().is_none_or(Worker::is_idle) {
+            return Ok(());
+        }
         self.flush_by(Worker::flush)
     }
 

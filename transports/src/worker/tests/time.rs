@@ -202,6 +202,16 @@ impl Pair {
 }
 
 #[test]
+fn a_handshake_that_is_done_leaves_no_timer() {
+    let mut pair = Pair::new();
+    pair.shake_hands();
+    pair.carry_until(usize::MAX, |pair| pair.sides.iter().all(|side| side.worker.is_idle()));
+    for side in &pair.sides {
+        assert_eq!((side.worker.timers.len(), side.worker.deadline()), (0, None));
+    }
+}
+
+#[test]
 fn a_handshake_may_stop_at_every_byte_to_the_last_instant_and_no_longer() {
     let mut pair = Pair::new();
     for carried in 0..pair.handshake_len() {
