@@ -2,8 +2,8 @@
 //!
 //! The worker sends what a log has. While nothing is under way on a connection its lane is open,
 //! and the thread that writes to the log may send from there what it has written: a lone message,
-//! which spares waking a worker that sleeps, or much, which spares changing threads on a core that
-//! both share. What the kernel does not take then, and every error, is left to the worker.
+//! which spares telling a worker and waking it, or much, which spares changing threads on a core
+//! that both share. What the kernel does not take then, and every error, is left to the worker.
 //! Whoever has the lane has log, descriptor and position, so the two never write at once; the
 //! descriptor is closed behind a closed lane.
 //!

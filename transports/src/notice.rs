@@ -7,7 +7,7 @@
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -29,18 +29,33 @@ pub type Mailbox = Inbox<Notice, Doorbell>;
 
 /// Wakes a worker that sleeps in its ring; a caller-driven one, when a host name was looked up.
 #[derive(Debug, Default)]
-pub struct Doorbell(OnceLock<Waker>);
+pub struct Doorbell {
+    waker: OnceLock<Waker>,
+    is_answering: AtomicBool,
+}
 
 impl Doorbell {
     /// The worker's ring is open. Later calls change nothing.
     pub(crate) fn connect(&self, waker: Waker) {
-        self.0.get_or_init(|| waker);
+        self.waker.get_or_init(|| waker);
+    }
+
+    /// Says whether the thread that turns the worker in its calls has received something since it
+    /// last let everything leave. Then its next message need not be told: it leaves from its pipe.
+    pub fn set_answering(&self, is_answering: bool) {
+        self.is_answering.store(is_answering, Ordering::Relaxed);
+    }
+
+    /// What was [said](Self::set_answering) last.
+    #[must_use]
+    pub fn is_answering(&self) -> bool {
+        self.is_answering.load(Ordering::Relaxed)
     }
 }
 
 impl Wake for Doorbell {
     fn wake(&self) {
-        if let Some(waker) = self.0.get() {
+        if let Some(waker) = self.waker.get() {
             waker.wake();
         }
     }

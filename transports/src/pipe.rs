@@ -139,6 +139,10 @@ impl Other {
         matches!(&self.side, Side::Worker(mailbox) if mailbox.is_parked())
     }
 
+    fn is_answering(&self) -> bool {
+        matches!(&self.side, Side::Worker(mailbox) if mailbox.wake().is_answering())
+    }
+
     #[cold]
     fn tell_readable(&self) {
         match &self.side {
@@ -269,7 +273,8 @@ pub struct Outbound {
     bell: Bell,
     /// The way to the connection; `None` towards another socket.
     lane: Option<Arc<Lane>>,
-    /// When the reader was last to be told of something, and messages received until then.
+    /// When the reader, on another thread, was last to be told of something, and messages received
+    /// until then.
     told: Option<(Instant, u64)>,
     /// Bytes in the log from which on much was written.
     much_from: u64,
@@ -364,18 +369,20 @@ impl Outbound {
         ahead
     }
 
-    /// Sends a lone message from here if its worker sleeps, and wakes the worker for others: they
-    /// gather meanwhile. An answer is a lone one too.
+    /// Sends a lone message from here if that spares more than it costs, and tells the worker of
+    /// others: they gather meanwhile. An answer is a lone one too.
     #[cold]
     fn send_or_tell(&mut self, received: u64) {
         let Self { bell, lane, told, .. } = self;
-        if let Some(lane) = lane
-            && !bell.is_local()
-        {
-            let now = Instant::now();
-            let is_lone = |(at, answered)| received > answered || now - at >= LONE_AFTER;
-            let may_send = told.replace((now, received)).is_none_or(is_lone);
-            if may_send && bell.other.is_asleep() && lane.send_now() {
+        if let Some(lane) = lane {
+            let may_send = if bell.is_local() {
+                bell.other.is_answering()
+            } else {
+                let now = Instant::now();
+                let is_lone = |(at, answered)| received > answered || now - at >= LONE_AFTER;
+                told.replace((now, received)).is_none_or(is_lone) && bell.other.is_asleep()
+            };
+            if may_send && lane.send_now() {
                 return;
             }
         }

@@ -18,7 +18,7 @@ use zring_engine::park::Parker;
 use zring_engine::{Epoch, deadline_after};
 use zring_transports::Error as TransportError;
 use zring_transports::inproc::Names;
-use zring_transports::notice::{Event, SocketInbox};
+use zring_transports::notice::{Event, Mailbox, SocketInbox};
 use zring_transports::pipe::log_pools;
 use zring_transports::worker::{Crew, Worker};
 
@@ -84,15 +84,16 @@ impl LocalContext {
     /// A context for the calling thread.
     #[must_use]
     pub fn new(wait: Wait) -> Self {
+        let crew = Crew::new(1);
         let shared = Shared {
             wait,
-            crew: Crew::new(1),
+            mailbox: crew.mailbox(0).clone(),
+            crew,
             pools: log_pools(),
             names: Names::default(),
             worker: RefCell::new(None),
             gathered: Cell::new(0),
             begun: Cell::new(0),
-            is_answer: Cell::new(false),
             flushed_at: Cell::new(None),
             epoch: Epoch::current_or_endless(),
         };
@@ -169,6 +170,9 @@ impl Driver for Caller {}
 struct Shared {
     wait: Wait,
     crew: Arc<Crew>,
+    /// The worker's. It is told when something was received since the last flush: what is sent now
+    /// may be its answer.
+    mailbox: Arc<Mailbox>,
     pools: LogPools,
     names: Names,
     /// Opened with the first wire endpoint.
@@ -177,8 +181,6 @@ struct Shared {
     gathered: Cell<usize>,
     /// Bytes of the message that is being written.
     begun: Cell<usize>,
-    /// Whether something was received since the last flush: what is sent now may be its answer.
-    is_answer: Cell<bool>,
     flushed_at: Cell<Option<Instant>>,
     /// The process that has the ring.
     epoch: Epoch,
@@ -219,7 +221,7 @@ impl Shared {
         flush: impl FnOnce(&mut Worker) -> Result<(), TransportError>,
     ) -> Result<(), Error> {
         self.gathered.set(0);
-        self.is_answer.set(false);
+        self.mailbox.wake().set_answering(false);
         if let Some(worker) = &mut *self.worker.borrow_mut() {
             flush(worker)?;
         }
@@ -244,7 +246,7 @@ impl Shared {
         let before = self.gathered.get();
         // Another one like it would not fit any more.
         if before + 2 * message > GATHER_SIZE {
-            return self.flush();
+            return self.flush_by(Worker::flush);
         }
         if before == 0 && self.is_lone() {
             return self.flush_by(Worker::flush_lone);
@@ -255,7 +257,7 @@ impl Shared {
 
     fn is_lone(&self) -> bool {
         let is_late = |at: Instant| at.elapsed() >= LONE_AFTER;
-        self.is_answer.get() || self.flushed_at.get().is_none_or(is_late)
+        self.mailbox.wake().is_answering() || self.flushed_at.get().is_none_or(is_late)
     }
 }
 
@@ -311,7 +313,7 @@ impl Drive for Caller {
 
     #[inline]
     fn received(&self) {
-        self.shared.is_answer.set(true);
+        self.shared.mailbox.wake().set_answering(true);
     }
 
     fn poke(&self) -> Result<bool, Error> {

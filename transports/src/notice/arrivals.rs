@@ -126,8 +126,8 @@ impl SocketInbox {
     pub fn take_into(&self, events: &mut Vec<Event>) -> impl Iterator<Item = Arrival> + use<> {
         self.events.take_into(events);
         let have_come = events.iter().any(|event| matches!(event, Event::Arrived));
-        let arrivals = if have_come { self.take_arrivals(events) } else { BTreeMap::new() };
-        arrivals.into_values()
+        let arrivals = have_come.then(|| self.take_arrivals(events));
+        arrivals.into_iter().flat_map(BTreeMap::into_values)
     }
 
     fn take_arrivals(&self, events: &mut Vec<Event>) -> BTreeMap<PipeId, Arrival> {
