@@ -61,6 +61,24 @@ impl Row {
         }
     }
 
+    /// Adds more runs of the same sides. One that has failed before stays so.
+    pub(crate) fn add(rows: &mut Vec<Self>, more: Vec<Self>) {
+        for row in more {
+            match rows.iter_mut().find(|known| known.is_same(&row)) {
+                Some(known) => {
+                    known.samples.extend(row.samples);
+                    known.failure = known.failure.take().or(row.failure);
+                }
+                None => rows.push(row),
+            }
+        }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        let key = |row: &Self| (row.who, row.size, row.subscribers);
+        key(self) == key(other)
+    }
+
     /// The name of the work, as on the command line.
     pub(crate) fn work_name(&self) -> &'static str {
         match self.work {

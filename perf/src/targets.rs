@@ -35,18 +35,8 @@ pub(crate) fn run(options: &TargetOptions) -> Result<ExitCode> {
     checks.retain(|check| options.rows.is_empty() || options.rows.contains(&check.row));
     checks.sort_by_key(|check| check.row);
     let mut measured = Measured::new();
-    let commands: Vec<_> = checks
-        .iter()
-        .flat_map(|check| [Some(&check.figure), check.against.as_ref()])
-        .flatten()
-        .map(|figure| figure.command.clone())
-        .collect();
-    for command in commands {
-        if measured.iter().all(|(known, _)| *known != command) {
-            eprintln!("perf {command}");
-            let rows = measure(&command, options.runs)?;
-            measured.push((command, rows));
-        }
+    for group in groups(&checks) {
+        measured.extend(measure(&group, options.runs)?);
     }
     let text = markdown(&checks, &measured, &Cores::choose(None)?);
     match &options.markdown {
@@ -60,10 +50,40 @@ pub(crate) fn run(options: &TargetOptions) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn measure(command: &str, runs: usize) -> Result<Vec<Row>> {
-    let words = ["perf"].into_iter().chain(command.split_whitespace());
-    let parsed = Cli::read(words).map_err(|error| Error::Usage(error.to_string()))?;
-    coordinator::measure(&parsed.command, runs)
+/// The commands of these checks, each once. Those whose figures are compared are in one group.
+fn groups(checks: &[Check]) -> Vec<Vec<String>> {
+    let mut groups: Vec<Vec<String>> = Vec::new();
+    for check in checks {
+        let commands = check.figures().map(|figure| &figure.command);
+        let is_known =
+            |group: &Vec<String>| commands.clone().any(|command| group.contains(command));
+        let index = groups.iter().position(is_known).unwrap_or_else(|| {
+            groups.push(Vec::new());
+            groups.len() - 1
+        });
+        for command in commands {
+            if !groups[index].contains(command) {
+                groups[index].push(command.clone());
+            }
+        }
+    }
+    groups
+}
+
+/// Run 1 of every command comes before run 2 of any, as with the sides of one command.
+fn measure(commands: &[String], runs: usize) -> Result<Measured> {
+    let mut measured: Measured =
+        commands.iter().map(|command| (command.clone(), Vec::new())).collect();
+    let turns = if commands.len() > 1 { runs.max(1) } else { 1 };
+    for turn in 1..=turns {
+        for (command, rows) in &mut measured {
+            eprintln!("perf {command}: turn {turn} of {turns}");
+            let words = ["perf"].into_iter().chain(command.split_whitespace());
+            let parsed = Cli::read(words).map_err(|error| Error::Usage(error.to_string()))?;
+            Row::add(rows, coordinator::measure(&parsed.command, runs / turns)?);
+        }
+    }
+    Ok(measured)
 }
 
 fn markdown(checks: &[Check], measured: &Measured, cores: &Cores) -> String {
@@ -127,4 +147,24 @@ fn find(figure: &Figure, measured: &Measured) -> Option<f64> {
 
 fn number(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), short)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_runs_once_and_takes_turns_with_those_it_is_compared_with() {
+        let checks = rows::all();
+        let groups = groups(&checks);
+        for check in &checks {
+            let mut holders = check.figures().map(|figure| {
+                let holds = |group: &&Vec<String>| group.contains(&figure.command);
+                assert_eq!(groups.iter().filter(holds).count(), 1, "{}", figure.command);
+                groups.iter().position(|group| group.contains(&figure.command))
+            });
+            let first = holders.next();
+            assert!(holders.all(|holder| Some(holder) == first), "{}", check.work);
+        }
+    }
 }

@@ -94,6 +94,19 @@ fn a_side_that_failed_says_why_and_gives_no_number() {
 }
 
 #[test]
+fn more_runs_are_added_to_those_of_the_same_side() {
+    let failed = Row { failure: Some("no ring".to_owned()), ..row("latency", Who::Libzmq) };
+    let mut rows = vec![row("latency", Who::ZringIo), failed];
+    Row::add(
+        &mut rows,
+        [Who::ZringIo, Who::Libzmq, Who::Raw].map(|who| row("latency", who)).into(),
+    );
+    let counts = rows.iter().map(|row| (row.who, row.samples.len(), row.failure.is_some()));
+    let expected = [(Who::ZringIo, 4, false), (Who::Libzmq, 4, true), (Who::Raw, 2, false)];
+    assert_eq!(counts.collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn three_digits_count() {
     for (value, expected) in [
         (0.123, "0.12"),
