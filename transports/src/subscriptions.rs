@@ -59,6 +59,14 @@ pub struct Subscriptions<K> {
     topics: usize,
 }
 
+/// One step of a way through the whole tree.
+enum Step {
+    /// To a node, by a byte behind so many.
+    Down(usize, u8, Link),
+    /// Back to a node, all below which was seen.
+    Tidy(usize),
+}
+
 /// The way from the root to a node: every node above it, and the byte by which the way left it.
 type Path = Vec<(usize, u8)>;
 
@@ -98,14 +106,39 @@ impl<K: Copy + Eq> Subscriptions<K> {
     /// Takes back all that `key` holds, however often, and calls `f` for each of its topics, in
     /// byte order, with [`Removal::LastOfTopic`] or [`Removal::LastOfKey`].
     ///
-    /// Visits every node: its cost grows with the topics of all subscribers.
+    /// Visits every node once: its cost grows with the topics of all subscribers.
     pub fn remove_key(&mut self, key: K, mut f: impl FnMut(&[u8], Removal)) {
-        let mut topics = Vec::new();
-        self.for_each_topic_of(key, |topic| topics.push(topic.to_vec()));
-        for topic in topics {
-            let removal = self.take_back(&topic, key, Node::let_go_all);
-            f(&topic, removal);
+        if self.nodes.is_empty() {
+            return;
         }
+        let mut topic = Vec::new();
+        let mut steps = Vec::new();
+        let mut take = |tree: &mut Self, at: usize, topic: &mut Vec<u8>, steps: &mut Vec<_>| {
+            let node = &mut tree.nodes[at];
+            topic.extend_from_slice(node.label.as_slice());
+            let removal = node.let_go_all(key);
+            if removal != Removal::Absent {
+                tree.topics -= usize::from(removal == Removal::LastOfTopic);
+                f(topic, removal);
+            }
+            steps.push(Step::Tidy(at));
+            let first = steps.len();
+            let node = &tree.nodes[at];
+            node.children.for_each(|byte, link| steps.push(Step::Down(topic.len(), byte, link)));
+            steps[first..].reverse();
+        };
+        take(self, 0, &mut topic, &mut steps);
+        while let Some(step) = steps.pop() {
+            match step {
+                Step::Down(len, byte, link) => {
+                    topic.truncate(len);
+                    topic.push(byte);
+                    take(self, link.index(), &mut topic, &mut steps);
+                }
+                Step::Tidy(at) => self.tidy(at),
+            }
+        }
+        self.shrink();
     }
 
     /// As [`remove_key`](Self::remove_key), of a subscriber whose topics were all
@@ -299,6 +332,25 @@ impl<K: Copy + Eq> Subscriptions<K> {
         if let Some((above, _)) = path.pop() {
             self.join(above);
         }
+        self.shrink();
+    }
+
+    /// Frees the children of `at` that are of no use, once all below them is tidy.
+    fn tidy(&mut self, at: usize) {
+        let mut children = std::mem::take(&mut self.nodes[at].children);
+        children.retain(|link| {
+            let is_used = !self.nodes[link.index()].is_unused();
+            if !is_used {
+                self.release(link);
+            }
+            is_used
+        });
+        self.nodes[at].children = children;
+        self.join(at);
+    }
+
+    /// Gives memory back that most of the tree does without.
+    fn shrink(&mut self) {
         if self.topics == 0 {
             *self = Self::new();
         } else if self.nodes.len() >= COMPACT_MIN && self.free.len() > self.nodes.len() / 4 * 3 {

@@ -221,10 +221,18 @@ impl Children {
     /// Removes a child. Panics if there is none.
     pub(super) fn remove(&mut self, byte: u8) -> Link {
         let link = self.find(byte).expect("a child where the way down found one");
-        let mut pairs = self.to_pairs();
-        pairs.retain(|(at, _)| *at != byte);
-        *self = Self::from_pairs(&pairs);
+        self.retain(|kept| kept != link);
         link
+    }
+
+    /// Removes the children for which `is_kept` answers `false`.
+    pub(super) fn retain(&mut self, mut is_kept: impl FnMut(Link) -> bool) {
+        let mut pairs = self.to_pairs();
+        let before = pairs.len();
+        pairs.retain(|(_, link)| is_kept(*link));
+        if pairs.len() < before {
+            *self = Self::from_pairs(&pairs);
+        }
     }
 
     /// Calls `f` for each child, in byte order.
