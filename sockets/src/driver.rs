@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use zring_engine::Features;
+use zring_engine::courtesy::Patience;
 use zring_engine::log::LogPools;
 use zring_engine::park::Parker;
 use zring_transports::inproc::Names;
@@ -86,12 +87,14 @@ pub(crate) trait Drive: Clone {
         Ok(())
     }
 
-    /// Waits until one of these inboxes has something. False: the deadline came first.
+    /// Waits until one of these inboxes has something, with `patience` if that may be soon. False:
+    /// the deadline came first.
     fn wait(
         &self,
         inboxes: &[Arc<SocketInbox>],
         parker: &Arc<Parker>,
         deadline: Option<Instant>,
+        patience: Option<&mut Patience>,
     ) -> Result<bool, Error>;
 
     /// Waits until a closed socket's workers are done with it, where nobody else turns them.

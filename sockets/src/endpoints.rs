@@ -171,7 +171,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         self.driver.crew().mailbox(worker).post(notice);
         self.endpoints.closing.push(id);
         while self.endpoints.closing.contains(&id) {
-            match self.wait(None) {
+            match self.wait(None, false) {
                 Ok(()) | Err(Error::Interrupted) => self.settle()?,
                 Err(error) => return Err(error),
             }

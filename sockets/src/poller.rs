@@ -190,17 +190,13 @@ impl<D: Driver> Poller<D> {
             if !items.iter_mut().all(|item| self.driver.turns_for(part(item).0.driver())) {
                 return Err(Error::OtherContext);
             }
-            let expects = !D::IS_LOCAL
-                && items.iter_mut().fold(false, |expects, item| {
-                    let (socket, interest) = part(item);
-                    (interest.readable && socket.expects_answer()) || expects
-                });
+            let expects = items.iter_mut().fold(false, |expects, item| {
+                let (socket, interest) = part(item);
+                (interest.readable && socket.expects_answer()) || expects
+            });
             self.register(items.iter_mut().map(|item| part(item).0.inbox().clone()));
-            let has_come = || self.inboxes.iter().any(|inbox| inbox.has_pending());
-            if expects && self.patience.look_out(deadline, has_come) {
-                continue;
-            }
-            if !self.driver.wait(&self.inboxes, &self.parker, deadline)? {
+            let patience = expects.then_some(&mut self.patience);
+            if !self.driver.wait(&self.inboxes, &self.parker, deadline, patience)? {
                 break;
             }
         }

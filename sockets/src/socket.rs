@@ -253,10 +253,16 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         }
     }
 
-    /// Waits for an event. `Err(WouldBlock)` once the deadline is past.
-    pub(crate) fn wait(&self, deadline: Option<Instant>) -> Result<(), Error> {
+    /// Waits for an event, with patience if an answer is expected. `Err(WouldBlock)` once the
+    /// deadline is past.
+    pub(crate) fn wait(
+        &mut self,
+        deadline: Option<Instant>,
+        expects_answer: bool,
+    ) -> Result<(), Error> {
         let inboxes = std::slice::from_ref(&self.joint.inbox);
-        let is_woken = self.driver.wait(inboxes, &self.parker, deadline)?;
+        let patience = expects_answer.then_some(&mut self.patience);
+        let is_woken = self.driver.wait(inboxes, &self.parker, deadline, patience)?;
         if is_woken { Ok(()) } else { Err(Error::WouldBlock) }
     }
 
@@ -402,7 +408,7 @@ impl<P: Sends, D: Driver> Socket<P, D> {
                     }
                 }
                 Refusal::Full if may_poke => may_poke = self.driver.poke()?,
-                Refusal::Full if may_wait => self.wait(until)?,
+                Refusal::Full if may_wait => self.wait(until, false)?,
                 Refusal::Full => return Err(Error::WouldBlock),
             }
             self.settle()?;
@@ -511,16 +517,6 @@ impl<P: Receives, D: Driver> Socket<P, D> {
         Ok(())
     }
 
-    /// As [`wait`](Self::wait), not asleep at first if an answer may be near.
-    fn wait_for_message(&mut self, deadline: Option<Instant>) -> Result<(), Error> {
-        let may_look = !D::IS_LOCAL && self.expects_answer();
-        let inbox = &self.joint.inbox;
-        if may_look && self.patience.look_out(deadline, || inbox.has_pending()) {
-            return Ok(());
-        }
-        self.wait(deadline)
-    }
-
     #[cold]
     fn receive_later(
         &mut self,
@@ -533,7 +529,10 @@ impl<P: Receives, D: Driver> Socket<P, D> {
         loop {
             match refusal {
                 Refusal::State => return Err(Error::State),
-                Refusal::Full if may_wait => self.wait_for_message(until)?,
+                Refusal::Full if may_wait => {
+                    let expects_answer = self.expects_answer();
+                    self.wait(until, expects_answer)?;
+                }
                 Refusal::Full if !is_poked => {
                     is_poked = true;
                     self.driver.poke()?;

@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use zring_engine::courtesy::Patience;
 use zring_engine::log::LogPools;
 use zring_engine::park::Parker;
 use zring_engine::{Epoch, deadline_after};
@@ -330,6 +331,7 @@ impl Drive for Caller {
         inboxes: &[Arc<SocketInbox>],
         _parker: &Arc<Parker>,
         deadline: Option<Instant>,
+        _patience: Option<&mut Patience>,
     ) -> Result<bool, Error> {
         if inboxes.iter().any(|inbox| inbox.has_pending()) {
             return Ok(true);

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use nix::sys::signal::SigSet;
 use zring_engine::Epoch;
-use zring_engine::courtesy::{self, Deference};
+use zring_engine::courtesy::{self, Deference, Patience};
 use zring_engine::inbox::allow_easing;
 use zring_engine::log::LogPools;
 use zring_engine::park::{Parker, Woken};
@@ -328,8 +328,12 @@ impl Drive for IoThreads {
         inboxes: &[Arc<SocketInbox>],
         parker: &Arc<Parker>,
         deadline: Option<Instant>,
+        patience: Option<&mut Patience>,
     ) -> Result<bool, Error> {
         let has_pending = || inboxes.iter().any(|inbox| inbox.has_pending());
+        if patience.is_some_and(|patience| patience.look_out(deadline, has_pending)) {
+            return Ok(true);
+        }
         courtesy::yield_core(has_pending);
         if has_pending() {
             return Ok(true);
