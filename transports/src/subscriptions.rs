@@ -59,12 +59,32 @@ pub struct Subscriptions<K> {
     topics: usize,
 }
 
-/// One step of a way through the whole tree.
-enum Step {
-    /// To a node, by a byte behind so many.
-    Down(usize, u8, Link),
-    /// Back to a node, all below which was seen.
-    Tidy(usize),
+/// A way through the whole tree: each node before its children, and those in byte order.
+struct Tour {
+    /// The bytes that lead to the end of the node's label.
+    topic: Vec<u8>,
+    /// Nodes to go to, each by a byte behind so many; the root by none.
+    waiting: Vec<(usize, Option<u8>, usize)>,
+}
+
+impl Tour {
+    fn new() -> Self {
+        Self { topic: Vec::new(), waiting: vec![(0, None, 0)] }
+    }
+
+    /// The next node, if there is one. Its links must be those that it has now until the end.
+    fn next<K>(&mut self, nodes: &[Node<K>]) -> Option<usize> {
+        let (len, byte, at) = self.waiting.pop()?;
+        let node = nodes.get(at)?;
+        self.topic.truncate(len);
+        self.topic.extend(byte);
+        self.topic.extend_from_slice(node.label.as_slice());
+        let first = self.waiting.len();
+        let len = self.topic.len();
+        node.children.for_each(|byte, link| self.waiting.push((len, Some(byte), link.index())));
+        self.waiting[first..].reverse();
+        Some(at)
+    }
 }
 
 /// The way from the root to a node: every node above it, and the byte by which the way left it.
@@ -108,36 +128,17 @@ impl<K: Copy + Eq> Subscriptions<K> {
     ///
     /// Visits every node once: its cost grows with the topics of all subscribers.
     pub fn remove_key(&mut self, key: K, mut f: impl FnMut(&[u8], Removal)) {
-        if self.nodes.is_empty() {
-            return;
-        }
-        let mut topic = Vec::new();
-        let mut steps = Vec::new();
-        let mut take = |tree: &mut Self, at: usize, topic: &mut Vec<u8>, steps: &mut Vec<_>| {
-            let node = &mut tree.nodes[at];
-            topic.extend_from_slice(node.label.as_slice());
-            let removal = node.let_go_all(key);
+        let mut tour = Tour::new();
+        let mut seen = Vec::with_capacity(self.nodes.len() - self.free.len());
+        while let Some(at) = tour.next(&self.nodes) {
+            let removal = self.nodes[at].let_go_all(key);
             if removal != Removal::Absent {
-                tree.topics -= usize::from(removal == Removal::LastOfTopic);
-                f(topic, removal);
+                self.topics -= usize::from(removal == Removal::LastOfTopic);
+                f(&tour.topic, removal);
             }
-            steps.push(Step::Tidy(at));
-            let first = steps.len();
-            let node = &tree.nodes[at];
-            node.children.for_each(|byte, link| steps.push(Step::Down(topic.len(), byte, link)));
-            steps[first..].reverse();
-        };
-        take(self, 0, &mut topic, &mut steps);
-        while let Some(step) = steps.pop() {
-            match step {
-                Step::Down(len, byte, link) => {
-                    topic.truncate(len);
-                    topic.push(byte);
-                    take(self, link.index(), &mut topic, &mut steps);
-                }
-                Step::Tidy(at) => self.tidy(at),
-            }
+            seen.push(at);
         }
+        seen.into_iter().rev().for_each(|at| self.tidy(at));
         self.shrink();
     }
 
@@ -200,13 +201,12 @@ impl<K: Copy + Eq> Subscriptions<K> {
         });
     }
 
-    /// Calls `f` once for every topic that `key` holds, in byte order. Visits every node.
-    pub fn for_each_topic_of(&self, key: K, mut f: impl FnMut(&[u8])) {
-        self.for_each_node(|topic, node| {
-            if node.keys().any(|holder| holder == key) {
-                f(topic);
-            }
-        });
+    /// Calls `f` with every node and the bytes that lead to it, in byte order.
+    fn for_each_node(&self, mut f: impl FnMut(&[u8], &Node<K>)) {
+        let mut tour = Tour::new();
+        while let Some(at) = tour.next(&self.nodes) {
+            f(&tour.topic, &self.nodes[at]);
+        }
     }
 
     /// Calls `f` with the nodes along `message`, root first, until it answers `false`.
@@ -222,26 +222,6 @@ impl<K: Copy + Eq> Subscriptions<K> {
             let Some(link) = node.children.find(byte) else { return };
             node = &self.nodes[link.index()];
             rest = after;
-        }
-    }
-
-    /// Calls `f` with every node and the bytes that lead to it, in byte order.
-    fn for_each_node(&self, mut f: impl FnMut(&[u8], &Node<K>)) {
-        let Some(root) = self.nodes.first() else { return };
-        let mut topic = Vec::new();
-        let mut waiting = Vec::new();
-        let mut visit = |node: &Node<K>, topic: &mut Vec<u8>, waiting: &mut Vec<_>| {
-            topic.extend_from_slice(node.label.as_slice());
-            f(topic, node);
-            let first = waiting.len();
-            node.children.for_each(|byte, link| waiting.push((topic.len(), byte, link)));
-            waiting[first..].reverse();
-        };
-        visit(root, &mut topic, &mut waiting);
-        while let Some((len, byte, link)) = waiting.pop() {
-            topic.truncate(len);
-            topic.push(byte);
-            visit(&self.nodes[link.index()], &mut topic, &mut waiting);
         }
     }
 
