@@ -90,8 +90,8 @@ impl Courtesy {
 
     fn yield_until(&self, until: Option<Instant>, has_come: impl Fn() -> bool) -> bool {
         let mut now = Instant::now();
-        let end = until.into_iter().chain([now + PATIENCE]).min();
-        while self.is_due(now) && end.is_some_and(|end| now < end) {
+        let end = until.unwrap_or(now + PATIENCE).min(now + PATIENCE);
+        while self.is_due(now) && now < end {
             thread::yield_now();
             let start = std::mem::replace(&mut now, Instant::now());
             self.note(start, now, &has_come);

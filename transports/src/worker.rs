@@ -392,11 +392,11 @@ impl Worker {
     }
 
     fn run_timers(&mut self) {
-        if self.timers.is_empty() {
-            return;
-        }
         let Self { peers, reached, timers, .. } = self;
         timers.drop_next(|timer| timer.is_wanted(peers, reached));
+        if timers.is_empty() {
+            return;
+        }
         let now = self.clock.now();
         while let Some(timer) = self.timers.poll_expired(now) {
             match timer {
