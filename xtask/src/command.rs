@@ -97,9 +97,10 @@ fn quoted(word: &str) -> String {
     if word.contains(' ') { format!("'{word}'") } else { word.to_owned() }
 }
 
-/// The directory of the workspace.
+/// The directory of the workspace: Cargo says where that is now, and said where it was built.
 pub(crate) fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let now = std::env::var("CARGO_MANIFEST_DIR").ok();
+    let here = Path::new(now.as_deref().unwrap_or(env!("CARGO_MANIFEST_DIR")));
     here.parent().expect("the crate lies in the workspace").to_path_buf()
 }
 
