@@ -217,6 +217,7 @@ impl Shared {
         self.flush_by(Worker::flush)
     }
 
+    #[cold]
     fn flush_by(
         &self,
         flush: impl FnOnce(&mut Worker) -> Result<(), TransportError>,
