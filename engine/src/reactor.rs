@@ -253,8 +253,14 @@ impl Reactor {
     #[inline]
     pub fn is_idle(&self) -> bool {
         let is_watched = self.outside.is_some();
-        let has_come = self.ring.needs_enter() || self.ring.has_completions();
-        !(self.is_due() || has_come || is_watched || self.ring.is_inherited())
+        !(self.is_due() || self.has_come() || is_watched || self.ring.is_inherited())
+    }
+
+    /// Whether something has come that a turn takes.
+    #[must_use]
+    #[inline]
+    pub fn has_come(&self) -> bool {
+        self.ring.needs_enter() || self.ring.has_completions()
     }
 
     /// Whether earlier turns left something to be done.

@@ -42,9 +42,10 @@ use crate::pipes::{Pipe, PipeKey, Pipes};
 /// all there are live on the thread that would wait. It answers [`Error::WouldBlock`], at once if
 /// it has no timeout. Once the context has a ring it waits, though no inproc peer can end that.
 ///
-/// With I/O threads, a wait for a message sleeps at once, unless the socket has sent something
-/// since the last one: then an answer may be near, and for up to 50 µs the thread stays awake and
-/// yields its core to others. Where that is in vain, most waits go without.
+/// A wait for a message sleeps at once, unless the socket has sent something since the last one:
+/// then an answer may be near, and for up to 50 µs the thread stays awake and yields its core to
+/// others. Where that is in vain, most waits go without. A caller-driven context may be told to
+/// [wait](crate::Wait) otherwise.
 pub struct Socket<P: Pattern, D: Driver = IoThreads> {
     pub(crate) pattern: P,
     pub(crate) pipes: Pipes,

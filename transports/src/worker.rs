@@ -264,6 +264,13 @@ impl Worker {
         !self.has_work() && self.timers.is_empty() && self.reactor.is_idle()
     }
 
+    /// Whether the kernel has something for a turn.
+    #[must_use]
+    #[inline]
+    pub fn has_come(&self) -> bool {
+        self.reactor.has_come()
+    }
+
     /// No wait while there is work, or when all is done; otherwise none beyond the next timer, and
     /// parked.
     fn limit_wait(&self, wait: Wait) -> Wait {

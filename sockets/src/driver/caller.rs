@@ -42,7 +42,8 @@ const LONE_AFTER: Duration = Duration::from_micros(20);
 /// How a caller-driven context waits, once it has a ring: from the first tcp or ipc endpoint on.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Wait {
-    /// Sleeps in the kernel. Waking costs some 30 µs.
+    /// Sleeps in the kernel, at once unless an [answer](crate::Socket#waiting) may be near. Waking
+    /// costs some 30 µs.
     #[default]
     Block,
     /// Never sleeps: takes a core for as long as it waits. No signal ends that. Only `send` of a
@@ -210,6 +211,15 @@ impl Shared {
         Ok(())
     }
 
+    /// Does what is due, and looks out for what may come of it.
+    fn look_out(&self, patience: &mut Patience, until: Option<Instant>) -> Result<(), Error> {
+        self.turn(zring_engine::Wait::No, &[])?;
+        if let Some(worker) = &*self.worker.borrow() {
+            patience.look_out(until, || worker.has_come());
+        }
+        Ok(())
+    }
+
     fn flush(&self) -> Result<(), Error> {
         if self.gathered.get() == 0 && self.worker.borrow().as_ref().is_none_or(Worker::is_idle) {
             return Ok(());
@@ -332,10 +342,13 @@ impl Drive for Caller {
         inboxes: &[Arc<SocketInbox>],
         _parker: &Arc<Parker>,
         deadline: Option<Instant>,
-        _patience: Option<&mut Patience>,
+        patience: Option<&mut Patience>,
     ) -> Result<bool, Error> {
         if inboxes.iter().any(|inbox| inbox.has_pending()) {
             return Ok(true);
+        }
+        if let Some(patience) = patience.filter(|_| self.shared.wait == Wait::Block) {
+            self.shared.look_out(patience, deadline)?;
         }
         self.shared.wait(deadline, inboxes)?;
         let is_served = inboxes.iter().any(|inbox| inbox.has_pending());
