@@ -120,6 +120,12 @@ fn layout(capacity: usize) -> Layout {
     Layout::from_size_align(capacity, ALIGN).expect("BLOCK_SIZE_MAX bounds the capacity")
 }
 
+/// The length and the tag in a published word.
+#[inline]
+const fn split(word: u64) -> (usize, u32) {
+    (word as u32 as usize, (word >> 32) as u32)
+}
+
 /// One counted reference to a live block.
 struct BlockRef(NonNull<Block>);
 
@@ -138,9 +144,8 @@ impl BlockRef {
 
     #[inline]
     fn published(&self) -> (usize, u32) {
-        // Acquire: pairs with the release in `BlockWriter::publish_tagged`.
-        let word = self.block().published.load(Ordering::Acquire);
-        (word as u32 as usize, (word >> 32) as u32)
+        // Acquire: pairs with the release in `BlockWriter::publish`.
+        split(self.block().published.load(Ordering::Acquire))
     }
 
     /// Tells a model of a read.
@@ -195,8 +200,8 @@ fn release(owned: OwnedBlock) {
 pub struct BlockWriter {
     block: BlockRef,
     capacity: usize,
-    /// Bytes appended, published or not; at most the capacity.
-    len: usize,
+    /// What is published next. Low half: bytes appended, at most the capacity. High half: the tag.
+    word: u64,
 }
 
 impl BlockWriter {
@@ -215,7 +220,7 @@ impl BlockWriter {
         block.refs.store(1, Ordering::Relaxed);
         block.published.store(0, Ordering::Relaxed);
         std::mem::forget(owned);
-        Self { block: BlockRef(pointer), capacity, len: 0 }
+        Self { block: BlockRef(pointer), capacity, word: 0 }
     }
 
     /// Bytes this block can hold.
@@ -229,7 +234,21 @@ impl BlockWriter {
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
-        self.len
+        split(self.word).0
+    }
+
+    /// The 32 bits that readers will see together with the length.
+    #[inline]
+    #[must_use]
+    pub fn tag(&self) -> u32 {
+        split(self.word).1
+    }
+
+    /// Adds to the tag, which must not overflow.
+    #[inline]
+    pub fn add_to_tag(&mut self, by: u32) {
+        debug_assert!(self.tag().checked_add(by).is_some(), "the tag has room");
+        self.word += u64::from(by) << 32;
     }
 
     /// Bytes that slices may cover, and the tag published with them.
@@ -241,14 +260,20 @@ impl BlockWriter {
     /// Whether nothing was appended yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
+    }
+
+    /// Whether something was appended, or added to the tag, and is not yet published.
+    #[must_use]
+    pub fn has_unpublished(&self) -> bool {
+        self.published() != split(self.word)
     }
 
     /// Bytes that can still be appended.
     #[inline]
     #[must_use]
     pub fn room(&self) -> usize {
-        self.capacity() - self.len
+        self.capacity() - self.len()
     }
 
     /// Copies `bytes` behind what was appended. Panics without room for them.
@@ -263,27 +288,27 @@ impl BlockWriter {
         let len = head.len() + body.len();
         let (spare, room) = self.spare();
         assert!(len <= room, "the caller checks the room");
-        self.block.block().shadow.write(self.len..self.len + len);
+        self.block.block().shadow.write(self.len()..self.len() + len);
         // SAFETY: `spare` has room for both, is this writer's alone, and no slice reaches it.
         unsafe { std::ptr::copy_nonoverlapping(head.as_ptr(), spare, head.len()) };
         // SAFETY: as above, so this lies within the room.
         let behind = unsafe { spare.add(head.len()) };
         // SAFETY: as above.
         unsafe { copy(body, behind) };
-        self.len += len;
+        self.word += len as u64;
     }
 
     /// Lets nothing more be appended.
     #[cold]
     pub fn close(&mut self) {
-        self.capacity = self.len;
+        self.capacity = self.len();
     }
 
     /// The rest of the block, for the kernel to write into.
     #[inline]
     pub fn spare(&mut self) -> (*mut u8, usize) {
         // SAFETY: `len` is at most the capacity, so this points into the block or to its end.
-        let spare = unsafe { self.block.block().memory.add(self.len) };
+        let spare = unsafe { self.block.block().memory.add(self.len()) };
         (spare.as_ptr(), self.room())
     }
 
@@ -293,27 +318,20 @@ impl BlockWriter {
     /// The first `len` bytes of `spare` were written, and nobody writes there any more.
     pub unsafe fn advance(&mut self, len: usize) {
         assert!(len <= self.room(), "nobody may write beyond the spare bytes");
-        self.block.block().shadow.write(self.len..self.len + len);
-        self.len += len;
+        self.block.block().shadow.write(self.len()..self.len() + len);
+        self.word += len as u64;
     }
 
-    /// Lets slices cover all that was appended.
+    /// Lets slices cover all that was appended, and readers see the tag.
     #[inline]
     pub fn publish(&mut self) {
-        self.publish_tagged(0);
-    }
-
-    /// As [`publish`](Self::publish), with 32 bits that readers see together with the length.
-    #[inline]
-    pub fn publish_tagged(&mut self, tag: u32) {
-        let word = self.len as u64 | (u64::from(tag) << 32);
         // Release: pairs with the acquire in `BlockRef::published`.
-        self.block.block().published.store(word, Ordering::Release);
+        self.block.block().published.store(self.word, Ordering::Release);
     }
 
-    /// Forgets what was appended and not published.
+    /// Forgets what was appended, or added to the tag, and not published.
     pub fn rewind(&mut self) {
-        (self.len, _) = self.published();
+        self.word = self.block.block().published.load(Ordering::Relaxed);
     }
 
     /// A counted view of published bytes. Panics beyond what is published.
@@ -338,14 +356,14 @@ impl BlockWriter {
     /// Makes the block empty again. Panics unless [`is_unique`](Self::is_unique).
     pub fn reset(&mut self) {
         assert!(self.is_unique(), "bytes that somebody reads are not overwritten");
-        self.len = 0;
+        self.word = 0;
         self.block.block().published.store(0, Ordering::Relaxed);
     }
 }
 
 impl fmt::Debug for BlockWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "BlockWriter({} of {})", self.len, self.capacity)
+        write!(f, "BlockWriter({} of {})", self.len(), self.capacity)
     }
 }
 

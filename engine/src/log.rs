@@ -118,31 +118,32 @@ struct Published {
 /// The writer's hold on the node it appends to, or left open within a long message.
 struct Open<R> {
     node: Arc<Node<R>>,
+    /// Its tag counts the messages, and all records that were appended.
     block: BlockWriter,
-    /// What is published next: the messages, and all records that were appended.
-    tag: u32,
     /// Bytes that the records refer to.
     referenced: usize,
 }
 
 impl<R> Open<R> {
     fn new(node: Arc<Node<R>>, block: BlockWriter) -> Self {
-        Self { node, block, tag: 0, referenced: 0 }
+        Self { node, block, referenced: 0 }
     }
 
     fn weight(&self) -> u64 {
         (self.block.len() + self.referenced) as u64
     }
 
-    fn has_unpublished(&self) -> bool {
-        self.block.published() != (self.block.len(), self.tag)
+    /// Records that were appended, published or not.
+    fn records(&self) -> usize {
+        records(self.block.tag())
     }
 
     fn seal(self) {
-        let Self { node, mut block, tag, .. } = self;
+        let Self { node, mut block, .. } = self;
         // A reader that leaves it at once shall find it unshared.
         drop(node);
-        block.publish_tagged(tag | SEALED);
+        block.add_to_tag(SEALED);
+        block.publish();
     }
 }
 
@@ -220,13 +221,13 @@ impl<R> Writer<R> {
     /// Appends a record that refers to `weight` bytes elsewhere.
     pub fn append_record(&mut self, content: R, weight: usize) {
         let is_heavy = self.open.block.len() + self.open.referenced >= WEIGHT_MAX;
-        let is_full = records(self.open.tag) == self.open.node.records.len();
+        let is_full = self.open.records() == self.open.node.records.len();
         if is_heavy || is_full || self.open.block.room() == 0 {
             self.turn_over(1);
         }
         let record = Record { at: self.open.block.len(), content };
-        *lock(&self.open.node.records[records(self.open.tag)]) = Some(record);
-        self.open.tag += 1 << MESSAGE_BITS;
+        *lock(&self.open.node.records[self.open.records()]) = Some(record);
+        self.open.block.add_to_tag(1 << MESSAGE_BITS);
         self.open.referenced += weight;
     }
 
@@ -235,10 +236,10 @@ impl<R> Writer<R> {
     #[inline(always)]
     pub fn publish(&mut self, messages: u32) {
         debug_assert!(messages <= PUBLISHED_MAX, "a node's count has room for one more call");
-        self.open.tag += messages;
-        self.open.block.publish_tagged(self.open.tag);
+        self.open.block.add_to_tag(messages);
+        self.open.block.publish();
         // One by one they are no more than bytes and records.
-        if messages > 1 && self.open.tag & MESSAGES_MAX >= MESSAGES_MAX / 2 {
+        if messages > 1 && self.open.block.tag() & MESSAGES_MAX >= MESSAGES_MAX / 2 {
             // Nothing is appended here any more.
             self.open.block.close();
         }
@@ -262,18 +263,17 @@ impl<R> Writer<R> {
             self.earlier.clear();
             *lock(&self.open.node.next) = None;
         }
+        let appended = self.open.records();
         self.open.block.rewind();
-        let (_, tag) = self.open.block.published();
-        for place in &self.open.node.records[records(tag)..records(self.open.tag)] {
+        for place in &self.open.node.records[self.open.records()..appended] {
             *lock(place) = None;
         }
-        self.open.tag = tag;
     }
 
     /// Whether something was appended and is not yet published.
     #[must_use]
     pub fn has_unpublished(&self) -> bool {
-        !self.earlier.is_empty() || self.open.has_unpublished()
+        !self.earlier.is_empty() || self.open.block.has_unpublished()
     }
 
     /// Bytes appended since the beginning, and those that records refer to, as of the last node

@@ -20,9 +20,10 @@ fn bytes_are_there_once_a_length_covers_them() {
                 assert_eq!(tag, len as u32);
             }
         });
-        for (bytes, tag) in [(&b"a"[..], 1), (b"bc", 3)] {
+        for bytes in [&b"a"[..], b"bc"] {
             writer.append(bytes);
-            writer.publish_tagged(tag);
+            writer.add_to_tag(bytes.len() as u32);
+            writer.publish();
         }
         reading.join().unwrap();
     });

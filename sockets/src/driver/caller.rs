@@ -94,7 +94,7 @@ impl LocalContext {
             pools: log_pools(),
             names: Names::default(),
             worker: RefCell::new(None),
-            gathered: Cell::new(0),
+            room: Cell::new(0),
             begun: Cell::new(0),
             flushed_at: Cell::new(None),
             epoch: Epoch::current_or_endless(),
@@ -179,8 +179,8 @@ struct Shared {
     names: Names,
     /// Opened with the first wire endpoint.
     worker: RefCell<Option<Worker>>,
-    /// Bytes of whole messages written since all had left.
-    gathered: Cell<usize>,
+    /// Bytes that may still gather behind the whole messages that have; 0 if none have.
+    room: Cell<usize>,
     /// Bytes of the message that is being written.
     begun: Cell<usize>,
     flushed_at: Cell<Option<Instant>>,
@@ -190,7 +190,7 @@ struct Shared {
 
 impl Shared {
     fn turn(&self, wait: zring_engine::Wait, inboxes: &[Arc<SocketInbox>]) -> Result<(), Error> {
-        if self.gathered.replace(0) > 0 {
+        if self.room.replace(0) > 0 {
             self.flushed_at.set(Some(Instant::now()));
         }
         let is_served = || inboxes.iter().any(|inbox| inbox.has_pending());
@@ -221,7 +221,7 @@ impl Shared {
     }
 
     fn flush(&self) -> Result<(), Error> {
-        if self.gathered.get() == 0 && self.worker.borrow().as_ref().is_none_or(Worker::is_idle) {
+        if !self.has_gathered() && self.worker.borrow().as_ref().is_none_or(Worker::is_idle) {
             return Ok(());
         }
         self.flush_by(Worker::flush)
@@ -232,7 +232,7 @@ impl Shared {
         &self,
         flush: impl FnOnce(&mut Worker) -> Result<(), TransportError>,
     ) -> Result<(), Error> {
-        self.gathered.set(0);
+        self.room.set(0);
         self.mailbox.wake().set_answering(false);
         if let Some(worker) = &mut *self.worker.borrow_mut() {
             flush(worker)?;
@@ -255,16 +255,30 @@ impl Shared {
             self.begun.set(message);
             return Ok(());
         }
-        let before = self.gathered.get();
-        // Another one like it would not fit any more.
-        if before + 2 * message > GATHER_SIZE {
+        let room = self.room.get();
+        if 2 * message > room {
+            return self.begin_anew(message);
+        }
+        self.room.set(room - message);
+        Ok(())
+    }
+
+    /// A message was written that is the first to gather, or behind which another one like it would
+    /// not fit any more.
+    #[cold]
+    fn begin_anew(&self, message: usize) -> Result<(), Error> {
+        if self.has_gathered() || 2 * message > GATHER_SIZE {
             return self.flush_by(Worker::flush);
         }
-        if before == 0 && self.is_lone() {
+        if self.is_lone() {
             return self.flush_by(Worker::flush_lone);
         }
-        self.gathered.set(before + message);
+        self.room.set(GATHER_SIZE - message);
         Ok(())
+    }
+
+    fn has_gathered(&self) -> bool {
+        self.room.get() > 0
     }
 
     fn is_lone(&self) -> bool {
@@ -320,7 +334,7 @@ impl Drive for Caller {
 
     #[inline]
     fn flush_gathered(&self) -> Result<(), Error> {
-        if self.shared.gathered.get() > 0 { self.shared.flush() } else { Ok(()) }
+        if self.shared.has_gathered() { self.shared.flush() } else { Ok(()) }
     }
 
     #[inline]

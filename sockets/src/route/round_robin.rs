@@ -124,9 +124,12 @@ impl RoundRobin {
         Ok(Some(key))
     }
 
+    #[inline]
     fn advance(&mut self) {
-        let next = self.next + 1;
-        self.next = if next < self.active.len() { next } else { 0 };
+        // Most often there is one peer, whose turn it stays.
+        if self.active.len() > 1 {
+            self.next = (self.next + 1) % self.active.len();
+        }
     }
 
     /// Whether a frame could be written now.
