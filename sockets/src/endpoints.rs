@@ -70,7 +70,8 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     ///   or bound; with `AddressInUse`, `AddressNotAvailable`, `NoSuchDevice`, `PermissionDenied`,
     ///   `TooManyOpenFiles` or `Kernel` for what this machine refuses.
     /// * At the first tcp or ipc endpoint of its context [`Error::Transport`] with `Engine` if
-    ///   there is no ring to be had, and [`Error::NoThread`] if there is no I/O thread to be had.
+    ///   there is no ring to be had, [`Error::NoThread`] if there is no I/O thread to be had, and
+    ///   [`Error::InvalidOption`] if it cannot be [pinned](crate::ContextBuilder::pin).
     /// * [Those of every call](Error#of-every-call).
     pub fn bind(&mut self, endpoint: &str) -> Result<String, Error> {
         self.settle()?;

@@ -258,8 +258,11 @@ impl Drop for Teller {
 fn run(crew: Arc<Crew>, index: usize, core: Option<usize>, teller: Teller) {
     // Signals are for the application's threads. Blocking them all cannot fail.
     let _result = SigSet::all().thread_block();
-    if let Some(id) = core {
-        core_affinity::set_for_current(core_affinity::CoreId { id });
+    if let Some(id) = core
+        && !core_affinity::set_for_current(core_affinity::CoreId { id })
+    {
+        let reason = "the kernel does not pin a thread to this core";
+        return teller.tell(Err(Error::InvalidOption { option: "pin", reason }));
     }
     let mut worker = match Worker::new(crew, index) {
         Ok(worker) => worker,

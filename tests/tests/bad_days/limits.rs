@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 
+use nix::libc::{CPU_SETSIZE, SYS_sched_setaffinity};
 use nix::sys::personality::{self, Persona};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter_all_threads};
 use tests::{Caller, Cell, Ground, Threads, Transport, TwoThreads};
-use zring::{Error, Pull, Push, TransportError};
+use zring::{Context, Error, Pull, Push, TransportError};
 
 use crate::raw::{dial, frame, handshake};
 use crate::{child_arguments, run_child, talking, tell_done};
@@ -207,4 +208,21 @@ fn a_ring_that_fails_is_told_to_its_sockets_and_to_new_ones() {
     for who in ["threads", "caller"] {
         run_child("limits::child_with_a_broken_ring", &[who]);
     }
+}
+
+#[test]
+#[ignore = "a child's part"]
+fn child_that_may_not_pin() {
+    let _ = child_arguments!();
+    forbid(SYS_sched_setaffinity, EPERM);
+    let pinned = (0..CPU_SETSIZE as usize).map(|core| Context::builder().pin([core]).build());
+    let context = pinned.flatten().next().expect("there is a core for this process");
+    let refusal = Pull::new(&context).unwrap().bind("tcp://127.0.0.1:*").unwrap_err();
+    assert!(matches!(refusal, Error::InvalidOption { option: "pin", .. }), "{refusal}");
+    tell_done();
+}
+
+#[test]
+fn a_thread_that_cannot_be_pinned_is_refused() {
+    run_child("limits::child_that_may_not_pin", &[]);
 }
