@@ -239,9 +239,9 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
             mailbox.post(Notice::Open(Box::new(OpenPort { port: self.port, options, feed })));
         }
         self.endpoints.is_open = true;
-        if crew.is_broken() {
+        if let Some(failure) = crew.failure() {
             // It was whole before, and who has ended since may not have read of this socket.
-            self.inbox().post(Event::Failed);
+            self.inbox().post(Event::Failed(failure));
         }
         self.settle()
     }

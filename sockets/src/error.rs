@@ -48,8 +48,11 @@ pub enum Error {
         reason: &'static str,
     },
     /// An I/O thread could not be started, or has ended (`EMTHREAD`, `zmq_bind(3)`).
-    #[error("no I/O thread")]
-    NoThread,
+    #[error("an I/O thread is missing: {reason}")]
+    NoThread {
+        /// What happened to it.
+        reason: String,
+    },
     /// A caller-driven socket is polled through another context than its own (`EINVAL`).
     #[error("the socket belongs to another context than the poller")]
     OtherContext,
@@ -57,6 +60,12 @@ pub enum Error {
     /// `zmq_connect(3)`).
     #[error(transparent)]
     Transport(TransportError),
+}
+
+impl Error {
+    pub(crate) fn no_thread(reason: impl ToString) -> Self {
+        Self::NoThread { reason: reason.to_string() }
+    }
 }
 
 impl From<TransportError> for Error {

@@ -194,8 +194,8 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
                 }
             }
             Event::Unlistened(id) => self.endpoints.note_unlistened(id),
-            Event::Failed => {
-                self.end.get_or_insert(Error::NoThread);
+            Event::Failed(failure) => {
+                self.end.get_or_insert_with(|| Error::no_thread(failure));
             }
             Event::Terminated => {
                 self.end.get_or_insert(Error::Terminated);

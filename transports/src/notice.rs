@@ -19,6 +19,7 @@ use crate::endpoint::Target;
 use crate::fan_out::FanOutFeed;
 use crate::pipe::{PipeEnd, PipeId, WireEnd};
 use crate::port::PortOptions;
+use crate::worker::Failure;
 
 mod arrivals;
 
@@ -199,7 +200,7 @@ pub enum Event {
     /// A worker has closed all that belonged to this socket.
     Closed,
     /// A worker is gone, and with it all its connections.
-    Failed,
+    Failed(Failure),
     /// The context was shut down: nothing more may be done but closing.
     Terminated,
 }

@@ -32,7 +32,7 @@ mod session;
 mod traffic;
 
 use clock::Clock;
-pub use crew::Crew;
+pub use crew::{Crew, Failure};
 use listening::Listener;
 
 /// Owners with this bit are listeners; the others are peers.
@@ -121,6 +121,8 @@ pub struct Worker {
     /// Whether a writer that waited for room was told of some in the last turn.
     has_granted: bool,
     is_stopped: bool,
+    /// What ends it, if it ends before its time.
+    failure: Failure,
 }
 
 impl Worker {
@@ -157,6 +159,7 @@ impl Worker {
             sent_at_once: 0,
             has_granted: false,
             is_stopped: false,
+            failure: Failure::Panic,
         })
     }
 
@@ -225,6 +228,11 @@ impl Worker {
         }
         self.completions = completions;
         self.run_timers();
+        if let Err(error) = turned
+            && error != zring_engine::Error::Interrupted
+        {
+            self.failure = Failure::Ring(error);
+        }
         Ok(turned?)
     }
 
@@ -446,15 +454,15 @@ impl Drop for Worker {
     /// posts behind that finds the crew broken.
     fn drop(&mut self) {
         if !self.is_done() {
-            self.crew.note_broken();
+            self.crew.note_failure(self.failure);
         }
         for port in self.ports.values() {
-            port.options.joint.inbox.post(Event::Failed);
+            port.options.joint.inbox.post(Event::Failed(self.failure));
         }
         self.mailbox.take_into(&mut self.notices);
         for notice in self.notices.drain(..) {
             if let Notice::Open(open) = notice {
-                open.options.joint.inbox.post(Event::Failed);
+                open.options.joint.inbox.post(Event::Failed(self.failure));
             }
         }
     }

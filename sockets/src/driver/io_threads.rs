@@ -17,7 +17,7 @@ use zring_engine::sync::{Mutex, lock};
 use zring_transports::inproc::Names;
 use zring_transports::notice::{Event, Notice, SocketInbox};
 use zring_transports::pipe::log_pools;
-use zring_transports::worker::{Crew, Worker};
+use zring_transports::worker::{Crew, Failure, Worker};
 
 use super::{AnyContext, Drive, Driver};
 use crate::Error;
@@ -177,8 +177,8 @@ impl Shared {
         if state.threads.is_empty() {
             allow_easing();
         }
-        if self.crew.is_broken() {
-            return Err(Error::NoThread);
+        if let Some(failure) = self.crew.failure() {
+            return Err(Error::no_thread(failure));
         }
         for index in state.threads.len()..self.crew.len() {
             let thread = self.start_one(index)?;
@@ -193,7 +193,7 @@ impl Shared {
         let core = self.cores.get(index).copied();
         let thread = std::thread::Builder::new().name(format!("zring/{index}"));
         let thread = thread.spawn(move || run(crew, index, core, teller));
-        let thread = thread.map_err(|_| Error::NoThread)?;
+        let thread = thread.map_err(Error::no_thread)?;
         let Err(error) = start.wait() else { return Ok(thread) };
         // It ends by itself, and whether by a panic the error says already.
         let _result = thread.join();
@@ -249,7 +249,7 @@ impl Teller {
 
 impl Drop for Teller {
     fn drop(&mut self) {
-        lock(&self.0.outcome).get_or_insert(Err(Error::NoThread));
+        lock(&self.0.outcome).get_or_insert_with(|| Err(Error::no_thread(Failure::Panic)));
         self.0.parker.unpark();
     }
 }

@@ -3,7 +3,7 @@
 //! Deliberately absent: rebalancing. A connection stays with the worker that was least loaded when
 //! it came (libzmq's `choose_io_thread`).
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use zring_engine::Features;
@@ -16,11 +16,22 @@ struct Post {
     load: AtomicUsize,
 }
 
+/// Why a worker has ended before its time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Failure {
+    /// The kernel refused its ring.
+    #[error("its ring failed: {0}")]
+    Ring(zring_engine::Error),
+    /// Its thread panicked.
+    #[error("it panicked")]
+    Panic,
+}
+
 /// All workers of one context, by index.
 pub struct Crew {
     posts: Vec<Post>,
-    /// Whether a worker has ended before its time.
-    is_broken: AtomicBool,
+    /// Of the first worker that has ended before its time.
+    failure: OnceLock<Failure>,
     features: OnceLock<Features>,
 }
 
@@ -33,7 +44,7 @@ impl Crew {
             load: AtomicUsize::new(0),
         };
         let posts = (0..count).map(post).collect();
-        Arc::new(Self { posts, is_broken: AtomicBool::new(false), features: OnceLock::new() })
+        Arc::new(Self { posts, failure: OnceLock::new(), features: OnceLock::new() })
     }
 
     /// How many workers there are.
@@ -64,15 +75,14 @@ impl Crew {
         self.features.get_or_init(|| features);
     }
 
-    /// Whether a worker has ended before its time, by an error or a panic. Its sockets are told
-    /// behind that.
+    /// Why a worker has ended before its time, if one has. Its sockets are told behind that.
     #[must_use]
-    pub fn is_broken(&self) -> bool {
-        self.is_broken.load(Ordering::Acquire)
+    pub fn failure(&self) -> Option<Failure> {
+        self.failure.get().copied()
     }
 
-    pub(crate) fn note_broken(&self) {
-        self.is_broken.store(true, Ordering::Release);
+    pub(crate) fn note_failure(&self, failure: Failure) {
+        self.failure.get_or_init(|| failure);
     }
 
     /// The worker with the fewest descriptors.

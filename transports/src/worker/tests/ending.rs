@@ -14,8 +14,8 @@ fn a_socket_that_was_not_read_of_is_told_of_the_end() {
     let open = OpenPort { port: PortId::fresh(), options, feed: None };
     crew.mailbox(0).post(Notice::Open(Box::new(open)));
     drop(worker);
-    assert!(crew.is_broken());
+    assert_eq!(crew.failure(), Some(Failure::Panic));
     let mut events = Vec::new();
     drop(inbox.take_into(&mut events));
-    assert!(matches!(events[..], [Event::Failed]));
+    assert!(matches!(events[..], [Event::Failed(Failure::Panic)]));
 }
