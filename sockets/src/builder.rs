@@ -19,6 +19,8 @@ use crate::{Error, pattern};
 
 /// Longest routing id, in bytes (RFC 37/ZMTP).
 const ROUTING_ID_SIZE_MAX: usize = 255;
+/// `ZMQ_RECONNECT_IVL` counts milliseconds.
+const RECONNECT_INTERVAL_MIN: Duration = Duration::from_millis(1);
 /// What the kernel may hold unsent for a lossless publisher's tcp connection: two full sends. More
 /// only grows cold there, and is sent by the subscriber's core, whose acknowledgements make room
 /// for it: with megabytes for each of 64 subscribers, two thirds of the throughput were left. Where
@@ -102,8 +104,12 @@ impl<P: Pattern> Builder<P> {
             let reason = "no handshake takes no time; None is no limit";
             return Err(Error::InvalidOption { option: "handshake_timeout", reason });
         }
-        if self.options.reconnect_interval_max == zero {
-            let reason = "a pause cannot double up to nothing; None does not double it";
+        if self.options.reconnect_interval.is_some_and(|pause| pause < RECONNECT_INTERVAL_MIN) {
+            let reason = "the pause is 1 ms at least; None does not connect again";
+            return Err(Error::InvalidOption { option: "reconnect_interval", reason });
+        }
+        if self.options.reconnect_interval_max.is_some_and(|pause| pause < RECONNECT_INTERVAL_MIN) {
+            let reason = "the pause is 1 ms at least; None does not double it";
             return Err(Error::InvalidOption { option: "reconnect_interval_max", reason });
         }
         Socket::make(context.driver().clone(), self.options)
@@ -175,15 +181,16 @@ impl<P: Pattern> Builder<P> {
         self
     }
 
-    /// The pause before connecting again; 100 ms by default, with up to as much again added at
-    /// random; 1 ms at least. `None` never connects again (`ZMQ_RECONNECT_IVL`).
+    /// The pause before connecting again, 1 ms at least; 100 ms by default, with up to as much
+    /// again added at random. With `None`, an endpoint whose connection is lost is given up, and can
+    /// be connected to anew (`ZMQ_RECONNECT_IVL`).
     #[must_use]
     pub const fn reconnect_interval(mut self, time: Option<Duration>) -> Self {
         self.options.reconnect_interval = time;
         self
     }
 
-    /// With a time, which is never zero, the pause doubles with every failure in a row up to this,
+    /// With a time, which is 1 ms at least, the pause doubles with every failure in a row up to this,
     /// and nothing is added at random; `None` by default (`ZMQ_RECONNECT_IVL_MAX`).
     #[must_use]
     pub const fn reconnect_interval_max(mut self, time: Option<Duration>) -> Self {

@@ -55,6 +55,11 @@ impl Endpoints {
         self.known.iter().position(|known| known.text == text && is_wanted(&known.place))
     }
 
+    /// This pipe is gone for good: nothing is connected there any more.
+    pub(crate) fn note_detached(&mut self, id: PipeId) {
+        self.known.retain(|known| !matches!(known.place, Place::Pipe(gone) if gone == id));
+    }
+
     pub(crate) fn note_unlistened(&mut self, id: ListenerId) {
         self.closing.retain(|&known| known != id);
     }

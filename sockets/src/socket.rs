@@ -186,6 +186,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
                 }
             }
             Event::Detached(id) => {
+                self.endpoints.note_detached(id);
                 // A worker tells so when it is about to hang up, and again when it has.
                 if let Some(key) = self.pipes.key(id)
                     && self.pipes.get(key).is_some_and(|pipe| !pipe.is_gone())

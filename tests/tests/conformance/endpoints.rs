@@ -119,6 +119,24 @@ fn who_came_through_an_endpoint_leaves_with_it<G: Ground>(cell: &Cell<G>) {
     assert_eq!(first.try_recv().err(), Some(Error::WouldBlock));
 }
 
+/// Where nothing connects again, a lost connection is the end of its endpoint.
+fn an_endpoint_that_was_given_up_can_be_connected_anew<G: Ground>(cell: &Cell<G>) {
+    let mut dealer = Dealer::builder().reconnect_interval(None).build(&cell.context).unwrap();
+    let mut endpoint = cell.endpoint();
+    for _ in 0..3 {
+        let mut peer = Dealer::new(&cell.context).unwrap();
+        endpoint = peer.bind(&endpoint).unwrap();
+        dealer.connect(&endpoint).unwrap();
+        dealer.send("here").unwrap();
+        dealer.flush().unwrap();
+        assert_eq!(peer.recv().unwrap(), "here");
+        peer.unbind(&endpoint).unwrap();
+        drop(peer);
+        cell.until(|| dealer.peers() == 0);
+        assert_eq!(dealer.disconnect(&endpoint), Err(not_found(&endpoint)));
+    }
+}
+
 fn what_was_disconnected_is_neither_sent_to_nor_heard<G: Ground>(cell: &Cell<G>) {
     let mut pulls = [(); 2].map(|()| Pull::new(&cell.context).unwrap());
     let endpoints = [0, 1].map(|index: usize| pulls[index].bind(&cell.endpoint()).unwrap());
@@ -284,6 +302,7 @@ cells!(
     the_name_of_who_binds_later_is_known_too,
     a_subscription_before_the_publisher_binds_counts,
     an_endpoint_that_was_unbound_can_be_bound_again,
+    an_endpoint_that_was_given_up_can_be_connected_anew,
     what_was_disconnected_is_neither_sent_to_nor_heard,
     what_was_sent_before_a_disconnect_still_arrives,
     the_last_endpoint_is_the_one_last_bound_or_connected,

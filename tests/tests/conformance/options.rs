@@ -72,12 +72,15 @@ fn times_that_allow_nothing_are_refused<G: Ground>(cell: &Cell<G>) {
     let answer = Pull::builder().handshake_timeout(zero).build(&cell.context).err();
     let reason = "no handshake takes no time; None is no limit";
     assert_eq!(answer, refused("handshake_timeout", reason));
-    let answer = Pull::builder().reconnect_interval_max(zero).build(&cell.context).err();
-    let reason = "a pause cannot double up to nothing; None does not double it";
-    assert_eq!(answer, refused("reconnect_interval_max", reason));
-    for builder in [Pull::builder().reconnect_interval(zero), Pull::builder().linger(zero)] {
-        assert_eq!(builder.build(&cell.context).err(), None);
+    for short in [zero, Some(Duration::from_micros(999))] {
+        let answer = Pull::builder().reconnect_interval(short).build(&cell.context).err();
+        let reason = "the pause is 1 ms at least; None does not connect again";
+        assert_eq!(answer, refused("reconnect_interval", reason));
+        let answer = Pull::builder().reconnect_interval_max(short).build(&cell.context).err();
+        let reason = "the pause is 1 ms at least; None does not double it";
+        assert_eq!(answer, refused("reconnect_interval_max", reason));
     }
+    assert_eq!(Pull::builder().linger(zero).build(&cell.context).err(), None);
 }
 
 cells!(

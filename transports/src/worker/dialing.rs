@@ -16,9 +16,6 @@ use crate::endpoint::Target;
 use crate::notice::{Dial, LookedUp, Notice};
 use crate::peer::{After, Dialer, Origin, Peer, Stage};
 
-/// The shortest pause between two attempts, where the options would allow none.
-const PAUSE_MIN: Duration = Duration::from_millis(1);
-
 /// Host names that one worker has looked up at a time. Who comes then tries again later.
 const LOOK_UPS_MAX: usize = 8;
 
@@ -129,7 +126,7 @@ impl Worker {
             None => jitter(interval),
             Some(_) => Duration::ZERO,
         };
-        self.time_stage(key, pause.saturating_add(jitter).max(PAUSE_MIN));
+        self.time_stage(key, pause.saturating_add(jitter));
         self.check_hang_up(key);
     }
 }
