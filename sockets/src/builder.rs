@@ -13,7 +13,7 @@ use zring_transports::endpoint::Tuning;
 use zring_zmtp::SocketType;
 
 use crate::driver::AnyContext;
-use crate::pattern::Pattern;
+use crate::pattern::{Pattern, Receives, Sends};
 use crate::socket::Socket;
 use crate::{Error, pattern};
 
@@ -115,45 +115,11 @@ impl<P: Pattern> Builder<P> {
         Socket::make(context.driver().clone(), self.options)
     }
 
-    /// Messages that may wait to be sent, for each peer; 1000 by default, 0 for any number
-    /// (`ZMQ_SNDHWM`). Who is at it takes nothing more before half of it was sent.
-    #[must_use]
-    pub const fn send_high_water_mark(mut self, messages: usize) -> Self {
-        self.options.send_mark = messages;
-        self
-    }
-
-    /// Messages that may wait to be received, from each peer; 1000 by default, 0 for any number
-    /// (`ZMQ_RCVHWM`). Over inproc both sides' marks add up, and 0 on either is any number. Over
-    /// tcp and ipc a pipe takes all that one system call brings, some 2 MiB at most, and no more
-    /// before it is below its mark again.
-    #[must_use]
-    pub const fn receive_high_water_mark(mut self, messages: usize) -> Self {
-        self.options.receive_mark = messages;
-        self
-    }
-
     /// How long what was sent may still leave after the socket is dropped; `None`, the default, is
     /// as long as it takes. SUB and XSUB do not linger by default (`ZMQ_LINGER`).
     #[must_use]
     pub const fn linger(mut self, time: Option<Duration>) -> Self {
         self.options.linger = time;
-        self
-    }
-
-    /// How long `send` may wait; `None`, the default, is as long as it takes, and zero not at all
-    /// (`ZMQ_SNDTIMEO`).
-    #[must_use]
-    pub const fn send_timeout(mut self, time: Option<Duration>) -> Self {
-        self.options.send_timeout = time;
-        self
-    }
-
-    /// How long `recv` may wait; `None`, the default, is as long as it takes, and zero not at all
-    /// (`ZMQ_RCVTIMEO`).
-    #[must_use]
-    pub const fn receive_timeout(mut self, time: Option<Duration>) -> Self {
-        self.options.receive_timeout = time;
         self
     }
 
@@ -236,6 +202,44 @@ impl<P: Pattern> Builder<P> {
     pub const fn no_drop(mut self, is_lossless: bool) -> Self {
         self.options.is_lossless = is_lossless;
         self.options.tuning.unsent_max = if is_lossless { Some(UNSENT_MAX) } else { None };
+        self
+    }
+}
+
+impl<P: Sends> Builder<P> {
+    /// Messages that may wait to be sent, for each peer; 1000 by default, 0 for any number
+    /// (`ZMQ_SNDHWM`). Who is at it takes nothing more before half of it was sent.
+    #[must_use]
+    pub const fn send_high_water_mark(mut self, messages: usize) -> Self {
+        self.options.send_mark = messages;
+        self
+    }
+
+    /// How long `send` may wait; `None`, the default, is as long as it takes, and zero not at all
+    /// (`ZMQ_SNDTIMEO`).
+    #[must_use]
+    pub const fn send_timeout(mut self, time: Option<Duration>) -> Self {
+        self.options.send_timeout = time;
+        self
+    }
+}
+
+impl<P: Receives> Builder<P> {
+    /// Messages that may wait to be received, from each peer; 1000 by default, 0 for any number
+    /// (`ZMQ_RCVHWM`). Over inproc both sides' marks add up, and 0 on either is any number. Over
+    /// tcp and ipc a pipe takes all that one system call brings, some 2 MiB at most, and no more
+    /// before it is below its mark again.
+    #[must_use]
+    pub const fn receive_high_water_mark(mut self, messages: usize) -> Self {
+        self.options.receive_mark = messages;
+        self
+    }
+
+    /// How long `recv` may wait; `None`, the default, is as long as it takes, and zero not at all
+    /// (`ZMQ_RCVTIMEO`).
+    #[must_use]
+    pub const fn receive_timeout(mut self, time: Option<Duration>) -> Self {
+        self.options.receive_timeout = time;
         self
     }
 }

@@ -63,8 +63,6 @@ pub(crate) struct Zring<C> {
 impl<C: Turned> Zring<C> {
     fn open<P: Pattern>(&self, builder: Builder<P>) -> Result<Socket<P, C::Driver>> {
         let inner = builder
-            .send_high_water_mark(self.high_water_mark)
-            .receive_high_water_mark(self.high_water_mark)
             .linger(Some(Duration::ZERO))
             .build(&self.context)
             .map_err(failed("open a socket"))?;
@@ -91,27 +89,30 @@ impl<C: Turned> Side for Zring<C> {
     }
 
     fn push(&self) -> Result<Self::Push> {
-        self.open(zring::Push::builder())
+        self.open(zring::Push::builder().send_high_water_mark(self.high_water_mark))
     }
 
     fn pull(&self) -> Result<Self::Pull> {
-        self.open(zring::Pull::builder())
+        self.open(zring::Pull::builder().receive_high_water_mark(self.high_water_mark))
     }
 
     fn publish(&self) -> Result<Self::Publish> {
-        self.open(zring::Pub::builder().no_drop(self.no_drop))
+        let builder = zring::Pub::builder().send_high_water_mark(self.high_water_mark);
+        self.open(builder.no_drop(self.no_drop))
     }
 
     fn subscribe(&self) -> Result<Self::Subscribe> {
-        self.open(zring::Sub::builder())
+        self.open(zring::Sub::builder().receive_high_water_mark(self.high_water_mark))
     }
 
     fn request(&self) -> Result<Self::Request> {
-        self.open(zring::Req::builder())
+        let builder = zring::Req::builder().send_high_water_mark(self.high_water_mark);
+        self.open(builder.receive_high_water_mark(self.high_water_mark))
     }
 
     fn reply(&self) -> Result<Self::Reply> {
-        self.open(zring::Rep::builder())
+        let builder = zring::Rep::builder().send_high_water_mark(self.high_water_mark);
+        self.open(builder.receive_high_water_mark(self.high_water_mark))
     }
 
     fn poller(&self, _: &[Self::Subscribe]) -> Result<Self::Poller> {

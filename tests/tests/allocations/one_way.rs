@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use tests::{Cell, Ground, Transport};
-use zring::pattern::{self, Pattern, Receives, Sends};
+use zring::pattern::{self, Receives, Sends};
 use zring::{Driver, Error, Message, Socket};
 
 use crate::{COUNT, SIZES, WARM_UP_SIZE, refuse_allocations};
@@ -75,7 +75,7 @@ pub(crate) fn measure<D: Duo, G: Ground>(cell: &Cell<G>) {
     );
 }
 
-fn open<P: Pattern, G: Ground>(context: &G::Context, endpoint: &str) -> Socket<P, G::Driver> {
+fn open<P: Sends, G: Ground>(context: &G::Context, endpoint: &str) -> Socket<P, G::Driver> {
     let builder = Socket::<P>::builder().send_timeout(Some(STALL)).linger(Some(Duration::ZERO));
     let mut socket = builder.build(context).unwrap();
     socket.connect(endpoint).unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use tests::{Cell, Ground, cells};
-use zring::Sub;
+use zring::{Sub, XSub};
 
 use crate::raw::{accept, dial, frame, greeting_of, handshake, hear, listen, ready};
 
@@ -51,7 +51,7 @@ fn topics_in(mut bytes: &[u8]) -> Vec<&[u8]> {
 fn no_subscription_is_lost_at_the_mark<G: Ground>(cell: &Cell<G>) {
     let (listener, endpoint) = listen();
     set_socket_recv_buffer_size(&listener, BUFFER_SIZE).unwrap();
-    let builder = Sub::builder().send_high_water_mark(1).send_buffer(Some(BUFFER_SIZE));
+    let builder = XSub::builder().send_high_water_mark(1).send_buffer(Some(BUFFER_SIZE));
     let builder = builder.reconnect_interval(Some(Duration::from_millis(1)));
     let mut sub = builder.build(&cell.context).unwrap();
     let (early, late) = (0..TOPICS / 2, TOPICS / 2..TOPICS);
@@ -59,7 +59,7 @@ fn no_subscription_is_lost_at_the_mark<G: Ground>(cell: &Cell<G>) {
     sub.connect(&endpoint).unwrap();
     let mut late = Some(late);
     let mut expected: Vec<_> = (0..TOPICS).map(topic).collect();
-    let hello = handshake("SUB").len();
+    let hello = handshake("XSUB").len();
     for life in 1..=3 {
         let mut publisher = accept(cell, &listener);
         publisher.write_all(&handshake("PUB")).unwrap();
@@ -78,12 +78,12 @@ fn no_subscription_is_lost_at_the_mark<G: Ground>(cell: &Cell<G>) {
 
 /// A listener has nothing to replay to who comes, and tells it all.
 fn a_publisher_that_comes_late_is_told_all_at_a_mark_of_one<G: Ground>(cell: &Cell<G>) {
-    let builder = Sub::builder().send_high_water_mark(1).send_buffer(Some(BUFFER_SIZE));
+    let builder = XSub::builder().send_high_water_mark(1).send_buffer(Some(BUFFER_SIZE));
     let mut sub = builder.build(&cell.context).unwrap();
     let endpoint = sub.bind(&cell.endpoint()).unwrap();
     (0..TOPICS).for_each(|index| sub.subscribe(topic(index)).unwrap());
     let mut expected: Vec<_> = (0..TOPICS).map(topic).collect();
-    let hello = handshake("SUB").len();
+    let hello = handshake("XSUB").len();
     let mut publisher = dial(&endpoint, &handshake("PUB"));
     cell.until(|| sub.peers() == 1);
     sub.subscribe("last").unwrap();

@@ -6,8 +6,8 @@ use tests::Ground;
 use zmq::SocketType;
 use zring::pattern::Pattern;
 use zring::{
-    Dealer, Driver, Error, Pair, Pub, Pull, Push, Rep, Req, Router, Socket, Sub, TransportError,
-    XPub, XSub,
+    Builder, Dealer, Driver, Error, Pair, Pub, Pull, Push, Rep, Req, Router, Socket, Sub,
+    TransportError, XPub, XSub,
 };
 
 /// How soon a lost connection is tried again, in milliseconds.
@@ -111,7 +111,7 @@ pub(crate) struct Ours<'a, G: Ground> {
 }
 
 macro_rules! any {
-    ($($kind:ident = $type:ident,)+) => {
+    ($($kind:ident = $type:ident: $($mark:ident)+,)+) => {
         enum Any<D: Driver> {
             $($type($type<D>),)+
         }
@@ -119,7 +119,10 @@ macro_rules! any {
         impl<'a, G: Ground> Ours<'a, G> {
             pub(crate) fn new(context: &'a G::Context, setup: Setup<'_>) -> Self {
                 let socket = match setup.kind {
-                    $(SocketType::$kind => Any::$type(make::<_, G>(context, setup)),)+
+                    $(SocketType::$kind => {
+                        let builder = builder(&setup)$(.$mark(setup.mark.into()))+;
+                        Any::$type(builder.build(context).unwrap())
+                    })+
                     SocketType::STREAM => panic!("there is none of ours"),
                 };
                 Self { socket, context }
@@ -129,29 +132,24 @@ macro_rules! any {
 }
 
 any! {
-    PAIR = Pair,
-    PUB = Pub,
-    SUB = Sub,
-    REQ = Req,
-    REP = Rep,
-    DEALER = Dealer,
-    ROUTER = Router,
-    PULL = Pull,
-    PUSH = Push,
-    XPUB = XPub,
-    XSUB = XSub,
+    PAIR = Pair: send_high_water_mark receive_high_water_mark,
+    PUB = Pub: send_high_water_mark,
+    SUB = Sub: receive_high_water_mark,
+    REQ = Req: send_high_water_mark receive_high_water_mark,
+    REP = Rep: send_high_water_mark receive_high_water_mark,
+    DEALER = Dealer: send_high_water_mark receive_high_water_mark,
+    ROUTER = Router: send_high_water_mark receive_high_water_mark,
+    PULL = Pull: receive_high_water_mark,
+    PUSH = Push: send_high_water_mark,
+    XPUB = XPub: send_high_water_mark receive_high_water_mark,
+    XSUB = XSub: send_high_water_mark receive_high_water_mark,
 }
 
-fn make<P: Pattern, G: Ground>(context: &G::Context, setup: Setup<'_>) -> Socket<P, G::Driver> {
-    let mut builder = Socket::<P>::builder()
+fn builder<P: Pattern>(setup: &Setup<'_>) -> Builder<P> {
+    let builder = Socket::<P>::builder()
         .linger(Some(Duration::ZERO))
-        .reconnect_interval(Some(Duration::from_millis(RECONNECT_MS.into())))
-        .send_high_water_mark(setup.mark.into())
-        .receive_high_water_mark(setup.mark.into());
-    if setup.tells_its_id() {
-        builder = builder.routing_id(setup.routing_id);
-    }
-    builder.build(context).unwrap()
+        .reconnect_interval(Some(Duration::from_millis(RECONNECT_MS.into())));
+    if setup.tells_its_id() { builder.routing_id(setup.routing_id) } else { builder }
 }
 
 /// The same for any of these patterns.
