@@ -4,19 +4,22 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use tests::bytes::number;
 use tests::{Cell, Ground, cells, join, or_give_up};
 use zring::{Pub, Pull, Push, Sub};
 
-use crate::raw::{dial, frame, handshake, wait_for_close};
+use crate::raw::{accept, dial, frame, handshake, listen, wait_for_close};
 
 /// More than a publisher may have unwalked.
 const PUBLISHED: u64 = 50_000;
 /// More than the high-water mark, so that the walk is not done in one turn, and less than would
 /// leave before the last is published.
 const BURST: u64 = 1500;
+/// Of connections that end: where exactly, differs.
+const ROUNDS: usize = 20;
 const LINGER: Duration = Duration::from_millis(300);
 
 /// It keeps its connection, and its kernel refuses what is sent to it.
@@ -108,6 +111,40 @@ fn a_peer_is_given_up_after_the_silence_it_named<G: Ground>(cell: &Cell<G>) {
     }
 }
 
+/// Its connection is over, and the next one is not begun.
+fn what_was_sent_lingers_between_two_connections_too<G: Ground>(cell: &Cell<G>) {
+    for _ in 0..ROUNDS {
+        cell.watchdog.pat();
+        let (listener, endpoint) = listen();
+        let mut push = Push::builder()
+            .handshake_timeout(Some(Duration::from_millis(1)))
+            .reconnect_interval(Some(Duration::from_millis(1)))
+            .build(&cell.context)
+            .unwrap();
+        push.connect(&endpoint).unwrap();
+        push.send("at last").unwrap();
+        let silent = accept(cell, &listener);
+        cell.until(|| push.rejections().count > 0);
+        drop((listener, silent));
+        // Elsewhere, so that nothing happens to the connection meanwhile.
+        let (tell, is_bound) = mpsc::channel();
+        let receive = || {
+            let context = G::context();
+            let mut pull = Pull::new(&context).unwrap();
+            pull.bind(&endpoint).unwrap();
+            tell.send(()).unwrap();
+            assert_eq!(pull.recv().unwrap(), "at last");
+        };
+        std::thread::scope(|scope| {
+            let receiving = scope.spawn(|| or_give_up(receive));
+            is_bound.recv().unwrap();
+            drop(push);
+            join([receiving]);
+        });
+    }
+}
+
+cells!([Threads, Caller] x [Tcp]: what_was_sent_lingers_between_two_connections_too);
 cells!([Threads, Caller] x [Tcp]: a_peer_is_given_up_after_the_silence_it_named);
 cells!([Threads, Caller] x [Ipc]: a_subscriber_that_only_stops_reading_is_let_go);
 cells!(

@@ -128,14 +128,11 @@ impl Worker {
         let Some(peer) = self.peers.get_mut(key) else { return };
         if peer.hang_up.is_some() {
             // The deadline of the first time holds, whose timer runs.
-            return self.forget_redial(key);
+            return;
         }
         peer.hang_up = Some(deadline);
         if let Some(port) = self.ports.get_mut(&peer.port) {
             port.hang_ups += 1;
-        }
-        if peer.is_ending() {
-            return self.forget_redial(key);
         }
         let Some(wire) = &peer.wire else { return self.lose(key, After::Remove) };
         let is_heard = self.ports.get(&peer.port).is_none_or(|port| port.options.is_heard());
@@ -146,15 +143,6 @@ impl Worker {
         }
         self.make_due(key);
         self.check_hang_up(key);
-    }
-
-    /// A connection that is over and was to be dialed again is not.
-    fn forget_redial(&mut self, key: usize) {
-        let peer = &mut self.peers[key];
-        if let Stage::Ending(After::Redial) = peer.stage {
-            peer.stage = Stage::Ending(After::Remove);
-            self.detach(key);
-        }
     }
 
     /// Ends a pipe that hangs up if there is nothing more to send.
