@@ -211,10 +211,17 @@ impl Shared {
         Ok(())
     }
 
-    /// Does what is due, and looks out for what may come of it.
-    fn look_out(&self, patience: &mut Patience, until: Option<Instant>) -> Result<(), Error> {
+    /// Does what is due, and looks out for what may come of it, if nothing has come yet.
+    fn look_out(
+        &self,
+        patience: &mut Patience,
+        until: Option<Instant>,
+        has_pending: impl Fn() -> bool,
+    ) -> Result<(), Error> {
         self.turn(zring_engine::Wait::No, &[])?;
-        if let Some(worker) = &*self.worker.borrow() {
+        if let Some(worker) = &*self.worker.borrow()
+            && !has_pending()
+        {
             patience.look_out(until, || worker.has_come());
         }
         Ok(())
@@ -358,15 +365,15 @@ impl Drive for Caller {
         deadline: Option<Instant>,
         patience: Option<&mut Patience>,
     ) -> Result<bool, Error> {
-        if inboxes.iter().any(|inbox| inbox.has_pending()) {
+        let has_pending = || inboxes.iter().any(|inbox| inbox.has_pending());
+        if has_pending() {
             return Ok(true);
         }
         if let Some(patience) = patience.filter(|_| self.shared.wait == Wait::Block) {
-            self.shared.look_out(patience, deadline)?;
+            self.shared.look_out(patience, deadline, has_pending)?;
         }
         self.shared.wait(deadline, inboxes)?;
-        let is_served = inboxes.iter().any(|inbox| inbox.has_pending());
-        Ok(is_served || deadline.is_none_or(|deadline| Instant::now() < deadline))
+        Ok(has_pending() || deadline.is_none_or(|deadline| Instant::now() < deadline))
     }
 
     fn finish(&self, inbox: &Arc<SocketInbox>) {
