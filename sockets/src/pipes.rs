@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use rustc_hash::FxBuildHasher;
@@ -101,6 +102,11 @@ impl Pipe {
 
     pub(crate) fn has_item(&mut self) -> bool {
         self.end.inbound.has_item()
+    }
+
+    /// A message was dropped for want of room.
+    pub(crate) fn count_dropped(&self) {
+        self.end.counters.dropped.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn counters(&self) -> &Counters {

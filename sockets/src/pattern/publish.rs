@@ -9,7 +9,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use rustc_hash::FxBuildHasher;
@@ -204,7 +203,7 @@ impl Publisher {
                 if pipe.has_room() {
                     targets.push(key);
                 } else {
-                    pipe.counters().dropped.fetch_add(1, Ordering::Relaxed);
+                    pipe.count_dropped();
                 }
             }
         });

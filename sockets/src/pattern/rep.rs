@@ -131,6 +131,7 @@ impl Rep {
     fn begin_answer(&mut self, pipes: &mut Pipes, key: PipeKey) -> Option<PipeKey> {
         let pipe = pipes.get_mut(key)?;
         if !pipe.has_room() {
+            pipe.count_dropped();
             return None;
         }
         for frame in self.envelope.drain(..) {

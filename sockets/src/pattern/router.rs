@@ -165,9 +165,14 @@ impl Router {
 
     fn find_target(&mut self, pipes: &mut Pipes, id: &[u8]) -> Result<Sending, Refusal> {
         let Some(&key) = self.ids.get(id) else { return Ok(Sending::Nobody) };
-        let has_room = pipes.get_mut(key).is_some_and(|pipe| pipe.has_room());
+        let Some(pipe) = pipes.get_mut(key) else { return Ok(Sending::Nobody) };
+        let has_room = pipe.has_room();
         self.second_look.settle(has_room)?;
-        Ok(if has_room { Sending::To(key) } else { Sending::Nobody })
+        if !has_room {
+            pipe.count_dropped();
+            return Ok(Sending::Nobody);
+        }
+        Ok(Sending::To(key))
     }
 
     fn leave(&mut self, pipes: &Pipes, key: PipeKey) {

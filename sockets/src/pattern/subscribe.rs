@@ -14,7 +14,7 @@ use zring_transports::subscriptions::{Removal, Subscriptions};
 use zring_zmtp::SocketType;
 
 use super::{Behaviour, Refusal, Setup, Subscribing};
-use crate::pipes::{PipeKey, Pipes};
+use crate::pipes::{Pipe, PipeKey, Pipes};
 use crate::route::fair_queue::FairQueue;
 use crate::route::second_look::SecondLook;
 
@@ -253,7 +253,13 @@ impl XSub {
                 have_room = false;
             }
         }
-        self.second_look.settle(have_room)
+        self.second_look.settle(have_room)?;
+        if !have_room {
+            let is_full =
+                |(key, pipe): &(PipeKey, &Pipe)| !pipe.is_gone() && !self.targets.contains(key);
+            pipes.iter().filter(is_full).for_each(|(_, pipe)| pipe.count_dropped());
+        }
+        Ok(())
     }
 
     fn tell_late(&mut self, pipes: &mut Pipes) {
