@@ -243,15 +243,26 @@ impl Sending {
                 }
                 self.push_body(bytes, ends_message, u64::from(messages));
             }
-            Run::Record { content: Record::Control(content), .. } => {
+            Run::Record { content: Record::Control(content), messages } => {
+                let sent = self.count_with_last(u64::from(messages));
                 self.end_run();
                 control(content, &mut self.commands);
                 self.push_commands();
+                return sent;
             }
             Run::Record { content: Record::Frames(slice), messages } => {
                 self.push_slice(slice, u64::from(messages), false);
             }
         }
+        0
+    }
+
+    /// Counts messages with the last piece of them. Answers those of which no piece is left.
+    fn count_with_last(&mut self, messages: u64) -> u64 {
+        let Some(last) = self.queue.iter_mut().rfind(|queued| !queued.is_command()) else {
+            return messages;
+        };
+        last.messages += messages;
         0
     }
 

@@ -8,7 +8,7 @@ use tests::bytes::{number, number_in};
 use tests::{Caller, Cell, Ground, Transport, cells, join, meet, or_give_up};
 use zring::pattern::{Pub as PubPattern, Pull as PullPattern, Push as PushPattern};
 use zring::pattern::{Sends, Sub as SubPattern};
-use zring::{Error, Pub, Pull, Push, Socket, Sub, XPub};
+use zring::{Dealer, Error, Pub, Pull, Push, Router, Socket, Sub, XPub, XSub};
 
 /// Sends numbers until there is no room, `max` at most. Answers how many found room.
 fn fill<P: Sends, G: Ground>(socket: &mut Socket<P, G::Driver>, max: u64) -> u64 {
@@ -276,6 +276,52 @@ fn a_slow_subscriber_loses_runs_and_they_are_counted<G: Ground>(cell: &Cell<G>) 
     assert!(runs.len() > 3, "the subscriber was to be slow: {runs:?}");
     let inner = &runs[..runs.len() - 1];
     assert!(inner.iter().all(|&run| run >= MARK / 2), "runs received: {runs:?}");
+    let lost = received.windows(2).map(|pair| pair[1] - pair[0] - 1).filter(|&lost| lost > 0);
+    let lost: Vec<_> = lost.collect();
+    let inner = &lost[..lost.len() - 1];
+    assert!(inner.iter().all(|&run| run >= MARK as u64 / 2), "runs lost: {lost:?}");
+}
+
+/// Whatever stands behind a message in its pipe, the message takes room no longer than it waits.
+fn subscriptions_between_messages_take_no_room<G: Ground>(cell: &Cell<G>) {
+    let mut publisher = XPub::new(&cell.context).unwrap();
+    let endpoint = publisher.bind(&cell.endpoint()).unwrap();
+    let mut sub = XSub::builder().send_high_water_mark(4).build(&cell.context).unwrap();
+    sub.connect(&endpoint).unwrap();
+    cell.until(|| publisher.peers() == 1 && sub.peers() == 1);
+    for value in 0..100 {
+        cell.watchdog.pat();
+        let message = format!("message {value}");
+        sub.send("before").unwrap();
+        sub.send(&message[..]).unwrap();
+        sub.subscribe("topic").unwrap();
+        sub.flush().unwrap();
+        assert_eq!(publisher.recv().unwrap(), "before");
+        assert_eq!(publisher.recv().unwrap(), message);
+        assert_eq!(publisher.recv().unwrap(), b"\x01topic");
+        sub.unsubscribe("topic").unwrap();
+        sub.flush().unwrap();
+        assert_eq!(publisher.recv().unwrap(), b"\x00topic");
+    }
+    assert_eq!(sub.counters()[0].dropped, 0);
+}
+
+/// PUB is not the only one that drops.
+fn what_finds_no_room_is_counted<G: Ground>(cell: &Cell<G>) {
+    let mut router = Router::builder().send_high_water_mark(1).build(&cell.context).unwrap();
+    let endpoint = router.bind(&cell.endpoint()).unwrap();
+    let builder = Dealer::builder().receive_high_water_mark(1).routing_id("narrow");
+    let mut dealer = builder.build(&cell.context).unwrap();
+    dealer.connect(&endpoint).unwrap();
+    let mut sub = XSub::builder().send_high_water_mark(1).build(&cell.context).unwrap();
+    let mut publisher = XPub::builder().receive_high_water_mark(1).build(&cell.context).unwrap();
+    sub.connect(&publisher.bind(&cell.endpoint()).unwrap()).unwrap();
+    cell.until(|| router.peers() == 1 && publisher.peers() == 1 && sub.peers() == 1);
+    for _ in 0..5 {
+        router.send_multipart(["narrow", "body"]).unwrap();
+        sub.send("upwards").unwrap();
+    }
+    assert_eq!((router.counters()[0].dropped, sub.counters()[0].dropped), (3, 3));
 }
 
 /// The stalled one loses; the other gets everything.
@@ -300,6 +346,11 @@ fn a_stalled_subscriber_costs_nobody_else_anything<G: Ground>(cell: &Cell<G>) {
     drop(stalled);
 }
 
+cells!(
+    [Threads, TwoThreads, Caller] x [Tcp, Ipc, Inproc]:
+    subscriptions_between_messages_take_no_room,
+);
+cells!([Threads, Caller] x [Inproc]: what_finds_no_room_is_counted);
 cells!(
     [Threads, Caller] x [Tcp, Ipc]:
     a_slow_subscriber_loses_runs_and_they_are_counted,
