@@ -75,6 +75,11 @@ pub(crate) trait Behaviour: Sized {
 
     fn new(setup: &Setup) -> Self;
 
+    /// Whether another peer may come. One that may not is sent away.
+    fn has_place(&self) -> bool {
+        true
+    }
+
     /// A peer has come, or an endpoint is being connected to.
     fn attach(&mut self, pipes: &mut Pipes, key: PipeKey);
 

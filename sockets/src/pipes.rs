@@ -131,8 +131,6 @@ impl Pipe {
 pub(crate) struct Pipes {
     slab: Slab<Pipe>,
     keys: HashMap<PipeId, PipeKey, FxBuildHasher>,
-    /// Peers that the pattern does not want, to be sent away by the socket.
-    refused: Vec<PipeKey>,
 }
 
 impl Pipes {
@@ -175,16 +173,6 @@ impl Pipes {
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (PipeKey, &mut Pipe)> {
         self.slab.iter_mut()
-    }
-
-    /// Has the socket send this peer away.
-    pub(crate) fn refuse(&mut self, key: PipeKey) {
-        self.refused.push(key);
-    }
-
-    /// The next peer to be sent away.
-    pub(crate) fn pop_refused(&mut self) -> Option<PipeKey> {
-        self.refused.pop()
     }
 
     /// Pipes whose peer is not gone.

@@ -159,9 +159,6 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         }
         self.events = events;
         arrivals.for_each(|arrival| self.take_in(arrival));
-        while let Some(key) = self.pipes.pop_refused() {
-            self.send_away(key);
-        }
     }
 
     fn handle_event(&mut self, event: Event) {
@@ -222,7 +219,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         let mut pipe = Pipe::new(pipe, routing_id, endpoint);
         pipe.address = address;
         pipe.is_connected = true;
-        let key = self.add_pipe(pipe);
+        let Some(key) = self.add_pipe(pipe) else { return };
         self.pattern.readable(&mut self.pipes, key);
         if remnant.is_some() {
             self.detach(key);
@@ -240,19 +237,15 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         }
     }
 
-    pub(crate) fn add_pipe(&mut self, pipe: Pipe) -> PipeKey {
+    /// `None`: there is no place for it, and it is sent away.
+    pub(crate) fn add_pipe(&mut self, pipe: Pipe) -> Option<PipeKey> {
+        if !self.pattern.has_place() {
+            send_away(&pipe);
+            return None;
+        }
         let key = self.pipes.insert(pipe);
         self.pattern.attach(&mut self.pipes, key);
-        key
-    }
-
-    /// Closes a pipe that the pattern does not want.
-    fn send_away(&mut self, key: PipeKey) {
-        let Some(pipe) = self.pipes.remove(key) else { return };
-        pipe.end().hang_up();
-        if let Some(worker) = pipe.end().worker() {
-            worker.post(Notice::HangUp(pipe.end().id, Some(Instant::now()), 0));
-        }
+        Some(key)
     }
 
     /// Waits for an event, with patience if an answer is expected. `Err(WouldBlock)` once the
@@ -288,6 +281,14 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     pub fn counters(&mut self) -> Vec<PipeCounters> {
         self.take_events();
         self.pipes.iter().map(|(_, pipe)| PipeCounters::read(pipe)).collect()
+    }
+}
+
+/// Closes a pipe that nobody knows yet.
+fn send_away(pipe: &Pipe) {
+    pipe.end().hang_up();
+    if let Some(worker) = pipe.end().worker() {
+        worker.post(Notice::HangUp(pipe.end().id, Some(Instant::now()), 0));
     }
 }
 

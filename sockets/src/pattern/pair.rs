@@ -25,11 +25,11 @@ impl Behaviour for Pair {
         Self { peer: None, target: RoundRobin::default(), source: FairQueue::default() }
     }
 
-    fn attach(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        if self.peer.is_some() {
-            pipes.refuse(key);
-            return;
-        }
+    fn has_place(&self) -> bool {
+        self.peer.is_none()
+    }
+
+    fn attach(&mut self, _pipes: &mut Pipes, key: PipeKey) {
         self.peer = Some(key);
         self.target.activate(key);
         self.source.activate(key);

@@ -27,6 +27,23 @@ fn a_second_peer_is_sent_away_and_the_first_stays<G: Ground>(cell: &Cell<G>) {
     assert_eq!(second.try_recv().err(), Some(Error::WouldBlock));
 }
 
+fn who_was_sent_away_takes_no_later_peers_place<G: Ground>(cell: &Cell<G>) {
+    let mut peers = [(); 3].map(|()| Pair::new(&cell.context).unwrap());
+    let [first, second, third] =
+        std::array::from_fn(|index| peers[index].bind(&cell.endpoint()).unwrap());
+    let mut pair = Pair::new(&cell.context).unwrap();
+    pair.connect(&first).unwrap();
+    pair.connect(&second).unwrap();
+    cell.until(|| peers[1].peers() == 0);
+    assert_eq!(peers[1].try_send("to nobody"), Err(Error::WouldBlock));
+    pair.disconnect(&first).unwrap();
+    pair.connect(&third).unwrap();
+    peers[2].send("hello").unwrap();
+    assert_eq!(pair.recv().unwrap(), "hello");
+    pair.send("and back").unwrap();
+    assert_eq!(peers[2].recv().unwrap(), "and back");
+}
+
 fn when_the_peer_is_gone_the_next_may_come<G: Ground>(cell: &Cell<G>) {
     let mut pair = Pair::new(&cell.context).unwrap();
     let endpoint = pair.bind(&cell.endpoint()).unwrap();
@@ -52,5 +69,6 @@ cells!(
     [Threads, Caller] x [Tcp, Ipc, Inproc]:
     a_second_peer_is_sent_away_and_the_first_stays,
     when_the_peer_is_gone_the_next_may_come,
+    who_was_sent_away_takes_no_later_peers_place,
     without_a_peer_nothing_is_sent,
 );
