@@ -96,6 +96,11 @@ pub(crate) trait Behaviour: Sized {
     /// still be read.
     fn detach(&mut self, pipes: &mut Pipes, key: PipeKey);
 
+    /// Whether it has read a frame of this pipe that was not received yet.
+    fn holds(&self, _key: PipeKey) -> bool {
+        false
+    }
+
     /// This pipe is given up by the socket itself, read or not.
     fn forget(&mut self, pipes: &mut Pipes, key: PipeKey);
 

@@ -230,7 +230,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     fn detach(&mut self, key: PipeKey) {
         self.pattern.detach(&mut self.pipes, key);
         let Some(pipe) = self.pipes.get_mut(key) else { return };
-        if pipe.has_item() {
+        if pipe.has_item() || self.pattern.holds(key) {
             pipe.remnant.get_or_insert_with(|| self.joint.inbox.count_remnant());
         } else {
             self.pattern.forget(&mut self.pipes, key);

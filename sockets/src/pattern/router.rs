@@ -93,6 +93,10 @@ impl Behaviour for Router {
         }
     }
 
+    fn holds(&self, key: PipeKey) -> bool {
+        self.prefetched.as_ref().is_some_and(|(known, _)| *known == key)
+    }
+
     fn forget(&mut self, pipes: &mut Pipes, key: PipeKey) {
         self.leave(pipes, key);
         self.prefetched.take_if(|(known, _)| *known == key);

@@ -139,6 +139,10 @@ impl Behaviour for Sub {
         self.0.detach(pipes, key);
     }
 
+    fn holds(&self, key: PipeKey) -> bool {
+        self.0.looked_at.as_ref().is_some_and(|(known, _)| *known == key)
+    }
+
     fn forget(&mut self, pipes: &mut Pipes, key: PipeKey) {
         self.0.forget(pipes, key);
     }

@@ -301,8 +301,61 @@ fn what_is_published_later_is_not_for_who_was_given_up<G: Ground>(cell: &Cell<G>
     });
 }
 
+/// Its frame was read with the routing id, and waits in the ROUTER.
+fn a_body_is_received_though_its_sender_goes_behind_the_routing_id<G: Ground>(cell: &Cell<G>) {
+    let mut router = Router::new(&cell.context).unwrap();
+    let endpoint = router.bind(&cell.endpoint()).unwrap();
+    for is_crowded in [false, true] {
+        let mut gone = Dealer::builder().routing_id("gone").build(&cell.context).unwrap();
+        gone.connect(&endpoint).unwrap();
+        gone.send("body").unwrap();
+        gone.flush().unwrap();
+        let id = router.recv().unwrap();
+        assert!(id.has_more() && id == "gone");
+        let mut other = Dealer::builder().routing_id("other").build(&cell.context).unwrap();
+        if is_crowded {
+            other.connect(&endpoint).unwrap();
+            other.send("theirs").unwrap();
+            other.flush().unwrap();
+            cell.until(|| router.peers() == 2);
+        }
+        drop(gone);
+        cell.until(|| router.peers() == usize::from(is_crowded));
+        let body = router.recv().unwrap();
+        assert!(!body.has_more() && body == "body");
+        if is_crowded {
+            assert_eq!(router.recv_multipart().unwrap(), ["other", "theirs"]);
+        }
+        drop(other);
+        cell.until(|| router.peers() == 0);
+        assert_eq!(router.try_recv().err(), Some(Error::WouldBlock));
+    }
+}
+
+/// SUB looks at a message before it says that there is one.
+fn a_message_that_was_polled_is_received_though_its_publisher_goes<G: Ground>(cell: &Cell<G>) {
+    let mut sub = Sub::new(&cell.context).unwrap();
+    let endpoint = sub.bind(&cell.endpoint()).unwrap();
+    sub.subscribe("").unwrap();
+    for _ in 0..3 {
+        let mut publisher = Pub::new(&cell.context).unwrap();
+        publisher.connect(&endpoint).unwrap();
+        tests::meet(cell, &mut publisher, &mut sub);
+        publisher.send("last words").unwrap();
+        publisher.flush().unwrap();
+        let mut poller = Poller::new(&cell.context);
+        assert_eq!(poller.wait_readable(std::slice::from_mut(&mut sub), None).unwrap().len(), 1);
+        drop(publisher);
+        cell.until(|| sub.peers() == 0);
+        assert_eq!(sub.recv().unwrap(), "last words");
+        assert_eq!(sub.try_recv().err(), Some(Error::WouldBlock));
+    }
+}
+
 cells!(
     [Threads, TwoThreads, Caller] x [Tcp, Ipc, Inproc]:
+    a_body_is_received_though_its_sender_goes_behind_the_routing_id,
+    a_message_that_was_polled_is_received_though_its_publisher_goes,
     every_connection_to_an_endpoint_is_given_up,
     an_xsub_may_connect_twice,
     an_answer_goes_to_nobody_but_who_asked,
