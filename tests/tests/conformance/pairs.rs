@@ -70,6 +70,46 @@ impl Duo for PubSub {
     }
 }
 
+enum PubXSub {}
+impl Duo for PubXSub {
+    type From = pattern::Pub;
+    type To = pattern::XSub;
+
+    fn ready<G: Ground>(
+        cell: &Cell<G>,
+        from: &mut Socket<pattern::Pub, G::Driver>,
+        to: &mut Socket<pattern::XSub, G::Driver>,
+    ) {
+        to.send(b"\x01").unwrap();
+        cell.until(|| {
+            from.send("meeting").unwrap();
+            from.flush().unwrap();
+            to.try_recv().is_ok()
+        });
+        from.send("met").unwrap();
+        from.flush().unwrap();
+        while to.recv().unwrap() != "met" {}
+    }
+}
+
+enum XPubSub {}
+impl Duo for XPubSub {
+    type From = pattern::XPub;
+    type To = pattern::Sub;
+
+    fn ready<G: Ground>(
+        cell: &Cell<G>,
+        from: &mut Socket<pattern::XPub, G::Driver>,
+        to: &mut Socket<pattern::Sub, G::Driver>,
+    ) {
+        to.subscribe("").unwrap();
+        cell.until(|| {
+            assert_eq!(to.try_recv().err(), Some(Error::WouldBlock));
+            from.try_recv().is_ok()
+        });
+    }
+}
+
 enum XPubXSub {}
 impl Duo for XPubXSub {
     type From = pattern::XPub;
@@ -376,6 +416,8 @@ macro_rules! for_each_duo {
 for_each_duo! {
     PushPull: push_to_pull (a_burst_arrives_as_sent);
     PubSub: pub_to_sub (a_burst_arrives_as_sent);
+    PubXSub: pub_to_xsub (a_burst_arrives_as_sent);
+    XPubSub: xpub_to_sub (a_burst_arrives_as_sent);
     XPubXSub: xpub_to_xsub (a_burst_arrives_as_sent);
     ReqRep: req_to_rep;
     DealerRep: dealer_to_rep;
