@@ -148,40 +148,42 @@ impl<P: Pattern> Builder<P> {
     }
 
     /// The pause before connecting again, 1 ms at least; 100 ms by default, with up to as much
-    /// again added at random. With `None`, an endpoint whose connection is lost is given up, and can
-    /// be connected to anew (`ZMQ_RECONNECT_IVL`).
+    /// again added at random. With `None`, an endpoint whose connection is lost is given up, and
+    /// can be connected to anew (`ZMQ_RECONNECT_IVL`).
     #[must_use]
     pub const fn reconnect_interval(mut self, time: Option<Duration>) -> Self {
         self.options.reconnect_interval = time;
         self
     }
 
-    /// With a time, which is 1 ms at least, the pause doubles with every failure in a row up to this,
-    /// and nothing is added at random; `None` by default (`ZMQ_RECONNECT_IVL_MAX`).
+    /// With a time, which is 1 ms at least, the pause doubles with every failure in a row up to
+    /// this, and nothing is added at random; `None` by default (`ZMQ_RECONNECT_IVL_MAX`).
     #[must_use]
     pub const fn reconnect_interval_max(mut self, time: Option<Duration>) -> Self {
         self.options.reconnect_interval_max = time;
         self
     }
 
-    /// The kernel's send buffer of each connection, in bytes, which the kernel doubles; `None`, the
-    /// default, lets it choose (`ZMQ_SNDBUF`, `SO_SNDBUF` in socket(7)).
+    /// The kernel's send buffer of each connection, in bytes, which the kernel doubles, up to its
+    /// own limit (`net.core.wmem_max`); `None`, the default, lets it choose (`ZMQ_SNDBUF`,
+    /// `SO_SNDBUF` in socket(7)).
     #[must_use]
     pub const fn send_buffer(mut self, bytes: Option<usize>) -> Self {
         self.options.tuning.send_buffer = bytes;
         self
     }
 
-    /// The kernel's receive buffer of each connection, in bytes, which the kernel doubles; `None`,
-    /// the default, lets it choose (`ZMQ_RCVBUF`, `SO_RCVBUF` in socket(7)).
+    /// The kernel's receive buffer of each connection, in bytes, which the kernel doubles, up to
+    /// its own limit (`net.core.rmem_max`); `None`, the default, lets it choose (`ZMQ_RCVBUF`,
+    /// `SO_RCVBUF` in socket(7)).
     #[must_use]
     pub const fn receive_buffer(mut self, bytes: Option<usize>) -> Self {
         self.options.tuning.receive_buffer = bytes;
         self
     }
 
-    /// Connections that the kernel may hold before they are accepted; 100 by default
-    /// (`ZMQ_BACKLOG`).
+    /// Connections that the kernel may hold before they are accepted, up to its own limit
+    /// (`net.core.somaxconn`); 100 by default (`ZMQ_BACKLOG`).
     #[must_use]
     pub const fn backlog(mut self, connections: u32) -> Self {
         self.options.tuning.backlog = connections;
@@ -227,8 +229,8 @@ impl<P: Sends> Builder<P> {
 impl<P: Receives> Builder<P> {
     /// Messages that may wait to be received, from each peer; 1000 by default, 0 for any number
     /// (`ZMQ_RCVHWM`). Over inproc both sides' marks add up, and 0 on either is any number. Over
-    /// tcp and ipc a pipe takes all that one system call brings, some 2 MiB at most, and no more
-    /// before it is below its mark again.
+    /// tcp and ipc a pipe takes all that one system call brings, some 1 MiB at most, and no more
+    /// before half its mark is free again.
     #[must_use]
     pub const fn receive_high_water_mark(mut self, messages: usize) -> Self {
         self.options.receive_mark = messages;

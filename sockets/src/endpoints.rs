@@ -148,8 +148,9 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         self.endpoints.last.as_deref()
     }
 
-    /// Accepts no more peers at a bound endpoint, and hangs up on those who came through it. When
-    /// this returns, the address can be bound again (`zmq_unbind(3)`).
+    /// Accepts no more peers at a bound endpoint, and hangs up on those who came through it over
+    /// tcp or ipc; inproc peers stay. When this returns, the address can be bound again
+    /// (`zmq_unbind(3)`).
     ///
     /// # Errors
     /// [`Error::Transport`] with `EndpointNotFound` if nothing is bound there;

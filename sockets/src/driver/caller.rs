@@ -46,8 +46,9 @@ pub enum Wait {
     /// costs some 30 µs.
     #[default]
     Block,
-    /// Never sleeps: takes a core for as long as it waits. No signal ends that. Only `send` of a
-    /// borrowed body of 32 KiB and more may sleep, for half a millisecond a MiB, on a full socket.
+    /// Never sleeps: takes a core for as long as it waits. No signal ends that. Only `send` and
+    /// `try_send` of a body of 32 KiB and more may sleep, for half a millisecond a MiB, on a full
+    /// socket.
     Spin,
     /// Spins for so long, then sleeps.
     SpinThenBlock(Duration),
