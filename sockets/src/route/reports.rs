@@ -25,7 +25,7 @@ pub(crate) struct Reports {
     next: u64,
     /// Messages whose last frame waits.
     messages: usize,
-    /// The last unread report of a topic, of those beyond [`UNREAD_MAX`].
+    /// The last unread report of a topic that had one beyond [`UNREAD_MAX`].
     topics: HashMap<Bytes, u64, FxBuildHasher>,
 }
 
@@ -64,6 +64,8 @@ impl Reports {
                 return;
             }
             self.topics.insert(topic.clone(), self.next);
+        } else if let Some(last) = self.topics.get_mut(topic) {
+            *last = self.next;
         }
         self.push(Entry::Report(control.clone()));
     }
@@ -117,6 +119,18 @@ mod tests {
             assert_eq!(reports.pop().unwrap(), "between");
         }
         assert!(reports.pop().is_none() && reports.is_empty() && reports.messages == 0);
+    }
+
+    #[test]
+    fn a_report_comes_to_nothing_with_its_opposite_only() {
+        let mut reports = Reports::new(0);
+        (1..=UNREAD_MAX).for_each(|index| reports.push_report(&report(true, index)));
+        reports.push_report(&report(true, 0));
+        (0..2).for_each(|_| drop(reports.pop()));
+        reports.push_report(&report(false, 0));
+        reports.push_report(&report(true, 0));
+        let told = std::iter::from_fn(|| reports.pop()).filter(|told| told[1..] == *b"0");
+        assert_eq!(told.collect::<Vec<_>>(), ["\u{1}0"]);
     }
 
     #[test]
