@@ -71,7 +71,7 @@ pub(crate) struct FanOut {
     pub(super) touched: Vec<MemberKey>,
     /// Kept for its memory: those who get the message at hand.
     pub(super) matching: Vec<MemberKey>,
-    /// As above: the parts of a message that does not lie in one run.
+    /// The parts of a message that does not lie in one run, and that a full member holds up.
     pub(super) parts: Vec<Part>,
     own: Pool,
 }
@@ -269,7 +269,7 @@ impl FanOut {
 
     /// Whether everything published was walked.
     pub(super) fn is_walked(&mut self) -> bool {
-        self.at == self.run.len() && self.feed.log.is_empty()
+        self.at == self.run.len() && self.parts.is_empty() && self.feed.log.is_empty()
     }
 
     /// A subscriber's connection came or went.

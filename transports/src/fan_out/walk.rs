@@ -56,7 +56,7 @@ impl FanOut {
     /// Looks for the next run. False: everything published was walked, or the rest is to wait for
     /// the sends. Looking again in one walk would have a fast publisher tell of every message.
     fn has_messages(&mut self) -> bool {
-        if self.at < self.run.len() {
+        if self.at < self.run.len() || !self.parts.is_empty() {
             return true;
         }
         let FanOutFeed { log, scheduled, .. } = &mut self.feed;
@@ -119,13 +119,21 @@ impl FanOut {
             self.is_held = true;
             return;
         }
+        if !self.parts.is_empty() || self.step_in_run(everyone_takes_all, quota) {
+            self.is_held = !self.give_split();
+            self.walked += u64::from(!self.is_held);
+        }
+    }
+
+    /// Whether a message comes next that does not lie in this run alone, and is due.
+    fn step_in_run(&mut self, everyone_takes_all: bool, quota: u64) -> bool {
         let is_whole_run = self.at == 0 && self.run_messages > 0 && self.run_messages <= quota;
         if everyone_takes_all && is_whole_run {
             let messages = self.run_messages;
             self.give_everyone(0..self.run.len(), messages);
             self.at = self.run.len();
             self.walked += messages;
-            return;
+            return false;
         }
         let start = self.at;
         let found =
@@ -134,15 +142,7 @@ impl FanOut {
             self.give_everyone(start..self.at, found.messages);
         }
         self.walked += found.messages;
-        if found.is_split && found.messages < quota {
-            if self.is_lossless && self.full_count > 0 {
-                // Whom it is for is known only once its parts are collected.
-                self.is_held = true;
-                return;
-            }
-            self.give_split();
-            self.walked += 1;
-        }
+        found.is_split && found.messages < quota
     }
 
     /// Whether a lossless walk must not pass this message yet: somebody who wants it is full. The
@@ -216,18 +216,24 @@ impl FanOut {
         });
     }
 
-    /// Gives a message that does not lie in this run alone.
-    fn give_split(&mut self) {
+    /// Gives a message that does not lie in this run alone. False: it must wait. Its parts are
+    /// kept, for whom it is for was not known before they were collected.
+    fn give_split(&mut self) -> bool {
         let mut parts = std::mem::take(&mut self.parts);
-        self.collect_parts(&mut parts);
+        if parts.is_empty() {
+            self.collect_parts(&mut parts);
+        }
         let mut matching = std::mem::take(&mut self.matching);
         self.find_matching(split_topic(&parts), &mut matching);
-        for &key in &matching {
-            self.give_parts(key, &parts);
+        let is_due = !self.must_wait(&matching);
+        if is_due {
+            for &key in &matching {
+                self.give_parts(key, &parts);
+            }
+            parts.clear();
         }
-        self.matching = matching;
-        parts.clear();
-        self.parts = parts;
+        (self.matching, self.parts) = (matching, parts);
+        is_due
     }
 
     /// Collects the parts of the message that begins here, across runs and bodies.
