@@ -148,6 +148,12 @@ impl Publisher {
 
     /// Applies a subscription, and answers whether it was the first, or the last, of its topic.
     fn apply(&mut self, key: PipeKey, control: &Control) -> bool {
+        if let Some(room) = &mut self.room
+            && let Control::Subscribe(topic) | Control::Cancel(topic) = control
+            && topic.is_empty()
+        {
+            room.note_takes_all(key, matches!(control, Control::Subscribe(_)));
+        }
         match control {
             Control::Subscribe(topic) => {
                 let insertion = self.table.insert(topic, key);

@@ -18,6 +18,7 @@ use crate::pipes::{Pipe, PipeKey, Pipes};
 #[derive(Clone, Copy, Default)]
 struct Claim {
     is_wire: bool,
+    takes_all: bool,
     /// Messages written for it.
     written: u64,
     /// Messages it has granted again, as of the last look.
@@ -32,6 +33,8 @@ pub(crate) struct Room {
     mark: u64,
     claims: Vec<Claim>,
     wire_count: usize,
+    /// Of those, who takes everything.
+    takes_all_count: usize,
     /// Messages that every subscriber has room for, where each takes everything.
     common: u64,
     /// Of those, written and not yet counted for each.
@@ -47,6 +50,7 @@ impl Room {
             mark: mark as u64,
             claims: Vec::new(),
             wire_count: 0,
+            takes_all_count: 0,
             common: 0,
             common_written: 0,
             stamp: 0,
@@ -67,8 +71,18 @@ impl Room {
     /// A subscriber is gone.
     pub(crate) fn leave(&mut self, key: PipeKey) {
         self.settle();
-        if let Some(claim) = self.claims.get_mut(key) {
-            self.wire_count -= usize::from(std::mem::take(claim).is_wire);
+        if let Some(claim) = self.claims.get_mut(key).map(std::mem::take) {
+            self.wire_count -= usize::from(claim.is_wire);
+            self.takes_all_count -= usize::from(claim.takes_all);
+        }
+    }
+
+    /// A subscriber takes everything from now on, or no longer.
+    pub(crate) fn note_takes_all(&mut self, key: PipeKey, takes_all: bool) {
+        if let Some(claim) = self.claims.get_mut(key).filter(|claim| claim.is_wire) {
+            self.takes_all_count -= usize::from(claim.takes_all);
+            self.takes_all_count += usize::from(takes_all);
+            claim.takes_all = takes_all;
         }
     }
 
@@ -85,7 +99,7 @@ impl Room {
         if self.mark == 0 {
             return true;
         }
-        if table.takes_all_count() < self.wire_count {
+        if self.takes_all_count < self.wire_count {
             return self.claim_matching(log, pipes, table, topic);
         }
         if self.common == 0 {

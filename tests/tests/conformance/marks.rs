@@ -8,7 +8,7 @@ use tests::bytes::{number, number_in};
 use tests::{Caller, Cell, Ground, Transport, cells, join, meet, or_give_up};
 use zring::pattern::{Pub as PubPattern, Pull as PullPattern, Push as PushPattern};
 use zring::pattern::{Sends, Sub as SubPattern};
-use zring::{Dealer, Error, Pub, Pull, Push, Router, Socket, Sub, XPub, XSub};
+use zring::{Bytes, Dealer, Error, Pub, Pull, Push, Router, Socket, Sub, XPub, XSub};
 
 /// Sends numbers until there is no room, `max` at most. Answers how many found room.
 fn fill<P: Sends, G: Ground>(socket: &mut Socket<P, G::Driver>, max: u64) -> u64 {
@@ -357,7 +357,8 @@ cells!(
     a_stalled_subscriber_costs_nobody_else_anything,
 );
 
-/// Two subscribers of a lossless publisher: of `a`, which does not receive, and of `b`.
+/// Three subscribers of a lossless publisher: of `a`, which does not receive, of `b`, and one of
+/// everything that has no mark.
 fn without_drops_only_who_wants_a_message_can_hold_it_up<G: Ground>(cell: &Cell<G>) {
     let builder = XPub::builder().no_drop(true).send_high_water_mark(MARK);
     let mut publisher = builder.build(&cell.context).unwrap();
@@ -369,10 +370,13 @@ fn without_drops_only_who_wants_a_message_can_hold_it_up<G: Ground>(cell: &Cell<
         sub.connect(&endpoint).unwrap();
         sub
     });
-    let mut reports: Vec<_> = (0..3).map(|_| publisher.recv().unwrap().to_vec()).collect();
+    let mut all = Sub::builder().receive_high_water_mark(0).build(&cell.context).unwrap();
+    all.subscribe("").unwrap();
+    all.connect(&publisher.bind(&Transport::Inproc.endpoint()).unwrap()).unwrap();
+    let mut reports: Vec<_> = (0..4).map(|_| publisher.recv().unwrap().to_vec()).collect();
     reports.sort();
-    assert_eq!(reports, [&b"\x01a"[..], b"\x01b", b"\x01both"]);
-    cell.until(|| publisher.peers() == 2);
+    assert_eq!(reports, [&b"\x01"[..], b"\x01a", b"\x01b", b"\x01both"]);
+    cell.until(|| publisher.peers() == 3);
     let [first, second] = &mut subs;
 
     let large = vec![0; 16 * 1024];
@@ -389,10 +393,12 @@ fn without_drops_only_who_wants_a_message_can_hold_it_up<G: Ground>(cell: &Cell<
     });
     assert_eq!(publisher.try_send("both"), Err(Error::WouldBlock));
     for value in 0..500 {
-        let result = publisher.try_send_multipart([&b"b"[..], &number(value)]);
+        // Some lie in the log as a whole, some beside it.
+        let body = Bytes::from(vec![value as u8; if value % 3 == 0 { 20_000 } else { 20 }]);
+        let result = publisher.try_send_multipart([Bytes::from("b"), body.clone()]);
         assert_eq!(result, Ok(()), "message {value} goes to another");
         publisher.flush().unwrap();
-        assert_eq!(second.recv_multipart().unwrap(), [&b"b"[..], &number(value)]);
+        assert_eq!(second.recv_multipart().unwrap(), [&b"b"[..], &body]);
     }
     assert_eq!(publisher.try_send("nobody"), Ok(()));
     assert_eq!(publisher.try_send("both"), Err(Error::WouldBlock));
@@ -404,7 +410,38 @@ fn without_drops_only_who_wants_a_message_can_hold_it_up<G: Ground>(cell: &Cell<
     publisher.flush().unwrap();
     assert_eq!(first.recv().unwrap(), "both");
     assert_eq!(second.recv().unwrap(), "both");
+    for _ in 0..sent + 500 {
+        assert!(all.recv_multipart().unwrap().len() > 1);
+    }
+    assert_eq!([all.recv().unwrap(), all.recv().unwrap()], ["nobody", "both"]);
     assert!(publisher.counters().iter().all(|pipe| pipe.dropped == 0));
+}
+
+/// It takes everything, and the other, which is full, only its own.
+fn without_drops_who_takes_everything_over_inproc_stands_for_no_other<G: Ground>(cell: &Cell<G>) {
+    let builder = Pub::builder().no_drop(true).send_high_water_mark(MARK);
+    let mut publisher = builder.build(&cell.context).unwrap();
+    let mut full = Sub::builder().receive_high_water_mark(1).build(&cell.context).unwrap();
+    full.connect(&publisher.bind(&cell.endpoint()).unwrap()).unwrap();
+    full.subscribe("a").unwrap();
+    meet(cell, &mut publisher, &mut full);
+    let mut all = Sub::builder().receive_high_water_mark(0).build(&cell.context).unwrap();
+    all.subscribe("").unwrap();
+    all.connect(&publisher.bind(&Transport::Inproc.endpoint()).unwrap()).unwrap();
+    cell.until(|| publisher.peers() == 2);
+    let large = vec![b'a'; 16 * 1024];
+    let mut refusals = 0;
+    cell.until(|| {
+        refusals += usize::from(publisher.try_send(&large) == Err(Error::WouldBlock));
+        refusals == 200
+    });
+    for _ in 0..3 * MARK {
+        publisher.send("b").unwrap();
+    }
+    while all.recv().unwrap() != "b" {}
+    for _ in 1..3 * MARK {
+        assert_eq!(all.recv().unwrap(), "b");
+    }
 }
 
 /// A burst for somebody who has room, while somebody else has none.
@@ -464,7 +501,11 @@ fn without_drops_room_comes_back_from_a_topic_given_up<G: Ground>(cell: &Cell<G>
     });
 }
 
-cells!([Threads, Caller] x [Tcp, Ipc]: without_drops_room_comes_back_from_a_topic_given_up);
+cells!(
+    [Threads, Caller] x [Tcp, Ipc]:
+    without_drops_room_comes_back_from_a_topic_given_up,
+    without_drops_who_takes_everything_over_inproc_stands_for_no_other,
+);
 cells!(
     [Threads, TwoThreads, Caller] x [Tcp, Ipc, Inproc]:
     without_drops_only_who_wants_a_message_can_hold_it_up,
