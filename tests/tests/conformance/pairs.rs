@@ -81,14 +81,7 @@ impl Duo for PubXSub {
         to: &mut Socket<pattern::XSub, G::Driver>,
     ) {
         to.send(b"\x01").unwrap();
-        cell.until(|| {
-            from.send("meeting").unwrap();
-            from.flush().unwrap();
-            to.try_recv().is_ok()
-        });
-        from.send("met").unwrap();
-        from.flush().unwrap();
-        while to.recv().unwrap() != "met" {}
+        meet(cell, from, to);
     }
 }
 
@@ -103,10 +96,7 @@ impl Duo for XPubSub {
         to: &mut Socket<pattern::Sub, G::Driver>,
     ) {
         to.subscribe("").unwrap();
-        cell.until(|| {
-            assert_eq!(to.try_recv().err(), Some(Error::WouldBlock));
-            from.try_recv().is_ok()
-        });
+        await_report(cell, from, to);
     }
 }
 
@@ -121,15 +111,24 @@ impl Duo for XPubXSub {
         to: &mut Socket<pattern::XSub, G::Driver>,
     ) {
         to.send(b"\x01").unwrap();
-        // A socket learns of newcomers in its calls, as in libzmq.
-        let mut report = None;
-        cell.until(|| {
-            assert_eq!(to.try_recv().err(), Some(Error::WouldBlock));
-            report = from.try_recv().ok();
-            report.is_some()
-        });
-        assert_eq!(report.unwrap(), b"\x01");
+        await_report(cell, from, to);
     }
+}
+
+/// Waits until an XPUB is told that somebody takes everything.
+fn await_report<G: Ground>(
+    cell: &Cell<G>,
+    from: &mut Socket<pattern::XPub, G::Driver>,
+    to: &mut Socket<impl Receives, G::Driver>,
+) {
+    // A socket learns of newcomers in its calls, as in libzmq.
+    let mut report = None;
+    cell.until(|| {
+        assert_eq!(to.try_recv().err(), Some(Error::WouldBlock));
+        report = from.try_recv().ok();
+        report.is_some()
+    });
+    assert_eq!(report.unwrap(), b"\x01");
 }
 
 enum ReqRep {}
