@@ -44,6 +44,11 @@ pub trait AnyContext {
     }
 }
 
+/// Whether one of these inboxes has something.
+fn have_pending(inboxes: &[Arc<SocketInbox>]) -> bool {
+    inboxes.iter().any(|inbox| inbox.has_pending())
+}
+
 /// What sockets and pollers ask of a driver.
 pub(crate) trait Drive: Clone {
     /// Whether workers run on the calling thread.

@@ -23,7 +23,7 @@ use zring_transports::notice::{Event, Mailbox, SocketInbox};
 use zring_transports::pipe::log_pools;
 use zring_transports::worker::{Crew, Worker};
 
-use super::{AnyContext, Drive, Driver};
+use super::{AnyContext, Drive, Driver, have_pending};
 use crate::Error;
 
 /// Bytes that gather for a peer before they leave without being asked to: what one segment of TCP
@@ -194,9 +194,8 @@ impl Shared {
         if self.room.replace(0) > 0 {
             self.flushed_at.set(Some(Instant::now()));
         }
-        let is_served = || inboxes.iter().any(|inbox| inbox.has_pending());
         match &mut *self.worker.borrow_mut() {
-            Some(worker) => Ok(worker.turn(wait, is_served)?),
+            Some(worker) => Ok(worker.turn(wait, || have_pending(inboxes))?),
             None => Ok(()),
         }
     }
@@ -217,11 +216,11 @@ impl Shared {
         &self,
         patience: &mut Patience,
         until: Option<Instant>,
-        has_pending: impl Fn() -> bool,
+        inboxes: &[Arc<SocketInbox>],
     ) -> Result<(), Error> {
-        self.turn(zring_engine::Wait::No, &[])?;
+        self.turn(zring_engine::Wait::No, inboxes)?;
         if let Some(worker) = &*self.worker.borrow()
-            && !has_pending()
+            && !have_pending(inboxes)
         {
             patience.look_out(until, || worker.has_come());
         }
@@ -366,15 +365,14 @@ impl Drive for Caller {
         deadline: Option<Instant>,
         patience: Option<&mut Patience>,
     ) -> Result<bool, Error> {
-        let has_pending = || inboxes.iter().any(|inbox| inbox.has_pending());
-        if has_pending() {
+        if have_pending(inboxes) {
             return Ok(true);
         }
         if let Some(patience) = patience.filter(|_| self.shared.wait == Wait::Block) {
-            self.shared.look_out(patience, deadline, has_pending)?;
+            self.shared.look_out(patience, deadline, inboxes)?;
         }
         self.shared.wait(deadline, inboxes)?;
-        Ok(has_pending() || deadline.is_none_or(|deadline| Instant::now() < deadline))
+        Ok(have_pending(inboxes) || deadline.is_none_or(|deadline| Instant::now() < deadline))
     }
 
     fn finish(&self, inbox: &Arc<SocketInbox>) {

@@ -19,7 +19,7 @@ use zring_transports::notice::{Event, Notice, SocketInbox};
 use zring_transports::pipe::log_pools;
 use zring_transports::worker::{Crew, Failure, Worker};
 
-use super::{AnyContext, Drive, Driver};
+use super::{AnyContext, Drive, Driver, have_pending};
 use crate::Error;
 
 /// The most I/O threads a context may have.
@@ -333,7 +333,7 @@ impl Drive for IoThreads {
         deadline: Option<Instant>,
         patience: Option<&mut Patience>,
     ) -> Result<bool, Error> {
-        let has_pending = || inboxes.iter().any(|inbox| inbox.has_pending());
+        let has_pending = || have_pending(inboxes);
         if patience.is_some_and(|patience| patience.look_out(deadline, has_pending)) {
             return Ok(true);
         }
