@@ -19,8 +19,8 @@ use crate::{Error, pattern};
 
 /// Longest routing id, in bytes (RFC 37/ZMTP).
 const ROUTING_ID_SIZE_MAX: usize = 255;
-/// `ZMQ_RECONNECT_IVL` counts milliseconds.
-const RECONNECT_INTERVAL_MIN: Duration = Duration::from_millis(1);
+/// The shortest pause before connecting again. `ZMQ_RECONNECT_IVL` counts milliseconds.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
 /// What the kernel may hold unsent for a lossless publisher's tcp connection: two full sends. More
 /// only grows cold there, and is sent by the subscriber's core, whose acknowledgements make room
 /// for it: with megabytes for each of 64 subscribers, two thirds of the throughput were left. Where
@@ -104,11 +104,12 @@ impl<P: Pattern> Builder<P> {
             let reason = "no handshake takes no time; None is no limit";
             return Err(Error::InvalidOption { option: "handshake_timeout", reason });
         }
-        if self.options.reconnect_interval.is_some_and(|pause| pause < RECONNECT_INTERVAL_MIN) {
+        let is_short = |pause: Option<Duration>| pause.is_some_and(|time| time < PAUSE_MIN);
+        if is_short(self.options.reconnect_interval) {
             let reason = "the pause is 1 ms at least; None does not connect again";
             return Err(Error::InvalidOption { option: "reconnect_interval", reason });
         }
-        if self.options.reconnect_interval_max.is_some_and(|pause| pause < RECONNECT_INTERVAL_MIN) {
+        if is_short(self.options.reconnect_interval_max) {
             let reason = "the pause is 1 ms at least; None does not double it";
             return Err(Error::InvalidOption { option: "reconnect_interval_max", reason });
         }

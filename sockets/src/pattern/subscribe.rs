@@ -61,6 +61,10 @@ impl Subscriber {
         self.sources.activate(key);
     }
 
+    fn holds(&self, key: PipeKey) -> bool {
+        self.looked_at.as_ref().is_some_and(|(known, _)| *known == key)
+    }
+
     fn forget(&mut self, pipes: &mut Pipes, key: PipeKey) {
         self.looked_at.take_if(|(known, _)| *known == key);
         self.sources.remove(key);
@@ -140,7 +144,7 @@ impl Behaviour for Sub {
     }
 
     fn holds(&self, key: PipeKey) -> bool {
-        self.0.looked_at.as_ref().is_some_and(|(known, _)| *known == key)
+        self.0.holds(key)
     }
 
     fn forget(&mut self, pipes: &mut Pipes, key: PipeKey) {
