@@ -32,7 +32,8 @@ impl Spares {
     /// Empty memory for a frame of so many bytes, and not for much more, if some is spare.
     pub(crate) fn take(&mut self, size: usize) -> Option<BytesMut> {
         let index = self.kept.iter_mut().position(|spare| {
-            (size..=2 * size).contains(&spare.capacity) && spare.memory.try_reclaim(size)
+            let is_fit = size <= spare.capacity && spare.capacity / 2 <= size;
+            is_fit && spare.memory.try_reclaim(size)
         })?;
         let spare = self.kept.remove(index)?;
         self.size -= spare.capacity;
@@ -83,6 +84,7 @@ mod tests {
         drop(frame(&mut spares, 1000));
         assert!(spares.take(1001).is_none());
         assert!(spares.take(499).is_none());
+        assert!(spares.take(usize::MAX).is_none());
         assert!(spares.take(500).is_some());
         assert_eq!((spares.size, spares.kept.len()), (0, 0));
     }
