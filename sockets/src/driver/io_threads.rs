@@ -211,6 +211,11 @@ impl Drop for Shared {
         for index in 0..state.threads.len() {
             self.crew.mailbox(index).post(Notice::Stop);
         }
+        let here = std::thread::current().id();
+        if state.threads.iter().any(|thread| thread.thread().id() == here) {
+            // What a message held was the last of this context. They end by themselves.
+            return state.threads.clear();
+        }
         for thread in state.threads.drain(..) {
             // A thread that panicked has told its sockets so.
             let _result = thread.join();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{channel, sync_channel};
+use std::sync::mpsc::{Sender, channel, sync_channel};
 use std::time::Duration;
 
 use fork::{Fork, fork, waitpid};
@@ -10,7 +10,7 @@ use nix::sys::pthread::{pthread_kill, pthread_self};
 use nix::sys::signal::Signal;
 use tests::bytes::{assert_same, body, number, number_in};
 use tests::{Caller, Cell, Ground, Threads, Transport, cells, join, or_give_up};
-use zring::{Context, EngineError, Error, Pub, Pull, Push, Sub, TransportError};
+use zring::{Bytes, Context, EngineError, Error, Pub, Pull, Push, Sub, TransportError};
 
 use crate::{child_arguments, run_child, talking, tell_done};
 
@@ -276,3 +276,36 @@ fn a_publisher_can_be_dropped_while_it_floods<G: Ground>(cell: &Cell<G>) {
 }
 
 cells!([Threads, Caller] x [Tcp, Ipc, Inproc]: a_publisher_can_be_dropped_while_it_floods);
+
+/// A body that is the last to know its context, which then goes on an I/O thread of its own.
+struct LastOne {
+    context: Option<Context>,
+    gone: Sender<()>,
+}
+
+impl AsRef<[u8]> for LastOne {
+    fn as_ref(&self) -> &[u8] {
+        &[7; 100_000]
+    }
+}
+
+impl Drop for LastOne {
+    fn drop(&mut self) {
+        drop(self.context.take());
+        self.gone.send(()).unwrap();
+    }
+}
+
+fn a_message_may_hold_the_last_of_its_context(cell: &Cell<Threads>) {
+    let context = Context::new();
+    let mut push = Push::new(&context).unwrap();
+    let mut pull = Pull::new(&cell.context).unwrap();
+    push.connect(&pull.bind(&cell.endpoint()).unwrap()).unwrap();
+    let (gone, told) = channel();
+    push.send(Bytes::from_owner(LastOne { context: Some(context), gone })).unwrap();
+    drop(push);
+    assert_eq!(pull.recv().unwrap().len(), 100_000);
+    told.recv().unwrap();
+}
+
+cells!([Threads] x [Tcp, Ipc]: a_message_may_hold_the_last_of_its_context);
