@@ -89,7 +89,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         self.open()?;
         let Listening { fd, endpoint, socket_file } =
             endpoint::listen(&parsed, &self.options.tuning)?;
-        let (id, worker) = (ListenerId::fresh(), self.driver.crew().least_loaded());
+        let (id, worker) = (ListenerId::fresh(), self.driver.crew().choose());
         let text: Arc<str> = endpoint.as_str().into();
         let notice = Notice::Listen { port: self.port, listener: id, fd, endpoint: text };
         self.driver.crew().mailbox(worker).post(notice);
@@ -128,7 +128,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         }
         let target = endpoint::resolve(&parsed)?;
         self.open()?;
-        let worker = self.driver.crew().least_loaded();
+        let worker = self.driver.crew().choose();
         let mailbox = self.driver.crew().mailbox(worker).clone();
         let (end, notice) = Notice::dial(self.port, &self.port_options(), target, &mailbox);
         mailbox.post(notice);

@@ -85,15 +85,13 @@ impl Crew {
         self.failure.get_or_init(|| failure);
     }
 
-    /// The worker with the fewest descriptors.
+    /// The worker with the fewest descriptors, which from now on has one more.
     #[must_use]
-    pub fn least_loaded(&self) -> usize {
+    pub fn choose(&self) -> usize {
         let load = |index: &usize| self.posts[*index].load.load(Ordering::Relaxed);
-        (0..self.posts.len()).min_by_key(load).unwrap_or(0)
-    }
-
-    pub(crate) fn add_load(&self, index: usize) {
+        let index = (0..self.posts.len()).min_by_key(load).unwrap_or(0);
         self.posts[index].load.fetch_add(1, Ordering::Relaxed);
+        index
     }
 
     pub(crate) fn remove_load(&self, index: usize) {

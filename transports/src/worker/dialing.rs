@@ -22,9 +22,10 @@ const LOOK_UPS_MAX: usize = 8;
 impl Worker {
     pub(super) fn dial(&mut self, dial: Dial) {
         let Dial { port: id, wire, target } = dial;
-        let Some(port) = self.ports.get_mut(&id) else { return };
+        let Some(port) = self.ports.get_mut(&id) else {
+            return self.crew.remove_load(self.index);
+        };
         port.peers += 1;
-        self.crew.add_load(self.index);
         let pipe = wire.id;
         let dialer = Dialer { target, pause: None, was_connected: false };
         let mut peer = Peer::new(id, Origin::Dialed(dialer));

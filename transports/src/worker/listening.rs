@@ -35,9 +35,10 @@ impl Listener {
 
 impl Worker {
     pub(super) fn listen(&mut self, listener: Listener) {
-        let Some(port) = self.ports.get_mut(&listener.port) else { return };
+        let Some(port) = self.ports.get_mut(&listener.port) else {
+            return self.crew.remove_load(self.index);
+        };
         port.listeners += 1;
-        self.crew.add_load(self.index);
         let key = self.listeners.insert(listener);
         self.accept_again(key);
     }
@@ -90,7 +91,7 @@ impl Worker {
 
     /// Gives a connection to the worker with the fewest.
     fn place(&mut self, port: PortId, listener: ListenerId, fd: OwnedFd, endpoint: Arc<str>) {
-        let index = self.crew.least_loaded();
+        let index = self.crew.choose();
         if index == self.index {
             self.adopt(port, listener, fd, endpoint);
         } else {
@@ -106,16 +107,15 @@ impl Worker {
         fd: OwnedFd,
         endpoint: Arc<str>,
     ) {
-        let Some(port) = self.ports.get_mut(&id) else { return };
-        if port.closing.is_some() {
-            return;
-        }
         let is_tcp = endpoint.starts_with("tcp:");
-        if endpoint::tune_accepted(fd.as_fd(), &port.options.tuning, is_tcp).is_err() {
-            return;
-        }
+        let is_fit = |port: &&mut Port| {
+            let tuning = &port.options.tuning;
+            port.closing.is_none() && endpoint::tune_accepted(fd.as_fd(), tuning, is_tcp).is_ok()
+        };
+        let Some(port) = self.ports.get_mut(&id).filter(is_fit) else {
+            return self.crew.remove_load(self.index);
+        };
         port.peers += 1;
-        self.crew.add_load(self.index);
         let mut peer = Peer::new(id, Origin::Accepted { listener, endpoint });
         peer.fd = Some(Arc::new(fd));
         let key = self.peers.insert(peer);
