@@ -93,8 +93,8 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         let text: Arc<str> = endpoint.as_str().into();
         let notice = Notice::Listen { port: self.port, listener: id, fd, endpoint: text };
         self.driver.crew().mailbox(worker).post(notice);
-        self.driver.poke()?;
         self.endpoints.add(&endpoint, Place::Listener { id, worker, socket_file });
+        self.driver.poke()?;
         Ok(endpoint)
     }
 
