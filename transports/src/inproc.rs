@@ -51,6 +51,12 @@ struct Waiting {
     withdrawn: Option<Option<Instant>>,
 }
 
+impl Waiting {
+    fn is_over(&self, now: Instant) -> bool {
+        self.withdrawn.flatten().is_some_and(|deadline| deadline <= now)
+    }
+}
+
 impl Names {
     /// Gives `name` to a socket, and attaches all who wait under it.
     ///
@@ -63,11 +69,9 @@ impl Names {
             return Err(Error::AddressInUse { endpoint: endpoint.to_owned() });
         }
         entry.bound = Some(party.clone());
-        for waiting in entry.waiting.drain(..) {
+        let now = Instant::now();
+        for waiting in entry.waiting.drain(..).filter(|waiting| !waiting.is_over(now)) {
             let Waiting { party: peer, pipe, mut end, seat, withdrawn } = waiting;
-            if withdrawn.flatten().is_some_and(|deadline| deadline <= Instant::now()) {
-                continue;
-            }
             if party.socket_type.accepts(peer.socket_type) {
                 seat.get_or_init(|| party.joint.inbox.clone());
                 if let Some(outbound) = &mut end.outbound {
@@ -101,19 +105,19 @@ impl Names {
     /// Gives up a connection that waits under a name, if it still does. What was sent through it
     /// stays until the deadline for who binds the name.
     pub fn withdraw(&self, name: &str, pipe: PipeId, deadline: Option<Instant>) {
+        // Dropped behind the lock: what a message holds may do anything then.
+        let (mut over, now) = (Vec::new(), Instant::now());
         let mut names = lock(&self.0);
         let Some(entry) = names.get_mut(name) else { return };
-        let is_it = |waiting: &Waiting| waiting.pipe == pipe;
-        let Some(index) = entry.waiting.iter().position(is_it) else { return };
-        let waiting = &mut entry.waiting[index];
-        if waiting.end.inbound.has_item() && deadline.is_none_or(|at| at > Instant::now()) {
-            waiting.withdrawn = Some(deadline);
-            return;
-        }
-        entry.waiting.remove(index);
-        if entry.waiting.is_empty() && entry.bound.is_none() {
-            names.remove(name);
-        }
+        let is_it = |waiting: &&mut Waiting| waiting.pipe == pipe;
+        let Some(waiting) = entry.waiting.iter_mut().find(is_it) else { return };
+        let deadline = if waiting.end.inbound.has_item() { deadline } else { Some(now) };
+        waiting.withdrawn = Some(deadline);
+        // Also what others gave up whose names nobody has bound since.
+        names.retain(|_, name| {
+            over.extend(name.waiting.extract_if(.., |waiting| waiting.is_over(now)));
+            name.bound.is_some() || !name.waiting.is_empty()
+        });
     }
 
     /// Connects to a name. Answers the connecting socket's end, and the routing id of the peer if
