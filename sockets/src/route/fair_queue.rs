@@ -17,6 +17,8 @@ use crate::pipes::{PipeKey, Pipes};
 pub(crate) struct FairQueue {
     front: Option<PipeKey>,
     behind: VecDeque<PipeKey>,
+    /// By key, whether that pipe is in front or behind.
+    is_queued: Vec<bool>,
     /// Whether the pipe in front has a message under way.
     is_within: bool,
 }
@@ -31,10 +33,15 @@ impl FairQueue {
 
     /// This pipe may have something.
     pub(crate) fn activate(&mut self, key: PipeKey) {
-        if self.front.is_none() {
-            self.front = Some(key);
-        } else if self.front != Some(key) && !self.behind.contains(&key) {
-            self.behind.push_back(key);
+        if self.is_queued.len() <= key {
+            self.is_queued.resize(key + 1, false);
+        }
+        if std::mem::replace(&mut self.is_queued[key], true) {
+            return;
+        }
+        match self.front {
+            None => self.front = Some(key),
+            Some(_) => self.behind.push_back(key),
         }
     }
 
@@ -44,6 +51,9 @@ impl FairQueue {
             self.pop();
         } else {
             self.behind.retain(|&known| known != key);
+        }
+        if let Some(is_queued) = self.is_queued.get_mut(key) {
+            *is_queued = false;
         }
     }
 
@@ -92,7 +102,7 @@ impl FairQueue {
     }
 
     fn leave(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        self.pop();
+        self.remove(key);
         if pipes.get(key).is_some_and(|pipe| pipe.is_gone()) {
             pipes.remove(key);
         }
