@@ -71,19 +71,18 @@ impl Worker {
         let Stage::Handshake(handshake) = &mut peer.stage else {
             unreachable!("the caller looked")
         };
-        let taken = handshake.handle_input(&slice);
+        let len = match handshake.handle_input(&slice) {
+            Ok(len) => len,
+            Err(error) => return self.reject(key, error),
+        };
         while let Some(bytes) = handshake.poll_transmit() {
             peer.greeting.push_command(|out| out.extend_from_slice(&bytes));
         }
         let is_done = handshake.peer().is_some();
         self.make_due(key);
-        match taken {
-            Ok(len) if is_done => {
-                slice.advance(len);
-                self.start_traffic(key, slice);
-            }
-            Ok(_) => {}
-            Err(error) => self.reject(key, error),
+        if is_done {
+            slice.advance(len);
+            self.start_traffic(key, slice);
         }
     }
 

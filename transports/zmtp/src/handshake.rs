@@ -101,8 +101,7 @@ impl Handshake {
     }
 
     /// Takes received bytes, and says how many: all of them, except those behind the peer's READY.
-    /// Input may be split anywhere. Afterwards there may be something to transmit, also after an
-    /// error: a peer that gets our READY can see for itself why we hang up.
+    /// Input may be split anywhere. Afterwards there may be something to transmit.
     ///
     /// # Errors
     ///
@@ -233,7 +232,9 @@ impl Handshake {
         if identity.len() > ROUTING_ID_SIZE_MAX {
             return Err(PeerMisbehaved::IdentityTooLong { size: identity.len() }.into());
         }
-        let routing_id = if socket_type.sends_identity() { identity } else { Bytes::new() };
+        // A copy: it outlives the handshake, which the rest of the command does not.
+        let routing_id =
+            Bytes::copy_from_slice(if socket_type.sends_identity() { &identity } else { &[] });
         Ok(Peer { minor: self.greeting.minor(), socket_type, routing_id, properties })
     }
 }
