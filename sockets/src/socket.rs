@@ -316,7 +316,7 @@ impl<P: Sends, D: Driver> Socket<P, D> {
 
     /// As [`send`](Self::send), without waiting for room (`ZMQ_DONTWAIT`). A borrowed body of 32
     /// KiB and more, and caller-driven an owned one too, is sent from where it lies if it can be,
-    /// for as long as a copy would take: half a millisecond a MiB.
+    /// for as long as a copy would take, and a millisecond at most.
     ///
     /// # Errors
     /// [`Error::WouldBlock`] without room, never [`Error::Interrupted`]; otherwise as `send`.

@@ -34,6 +34,8 @@ const AHEAD_SIZE_MAX: usize = 256 * 1024;
 
 /// Bytes of a large body that are copied to fresh memory in a nanosecond.
 const COPIED_PER_NS: usize = 2;
+/// How long a sender waits for room at most, however large the body.
+const PATIENCE_MAX: Duration = Duration::from_millis(1);
 
 /// See the [module](self).
 pub(crate) struct Lane {
@@ -262,7 +264,8 @@ fn send_now(connection: &OwnedFd, bytes: &[u8], goes_on: bool) -> usize {
 /// Sends one part behind the other, and waits for room for some time. Answers the bytes that the
 /// kernel took. Errors are the worker's here as well.
 fn send_patiently(connection: &OwnedFd, header: &[u8], body: &[u8]) -> usize {
-    let until = Instant::now() + Duration::from_nanos((body.len() / COPIED_PER_NS) as u64);
+    let patience = Duration::from_nanos((body.len() / COPIED_PER_NS) as u64);
+    let until = Instant::now() + patience.min(PATIENCE_MAX);
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
     let mut parts = [header, body].map(IoSlice::new);
     let (mut left, mut total) = (&mut parts[..], 0);

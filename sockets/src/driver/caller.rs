@@ -47,7 +47,7 @@ pub enum Wait {
     #[default]
     Block,
     /// Never sleeps: takes a core for as long as it waits. No signal ends that. Only `send` and
-    /// `try_send` of a body of 32 KiB and more may sleep, for half a millisecond a MiB, on a full
+    /// `try_send` of a body of 32 KiB and more may sleep, for a millisecond at most, on a full
     /// socket.
     Spin,
     /// Spins for so long, then sleeps.

@@ -30,13 +30,14 @@ impl Worker {
         let after = if stays { After::Redial } else { After::Remove };
         peer.stage = Stage::Ending(after);
         (peer.receiving, peer.ending) = (None, None);
-        if let Some(wire) = &mut peer.wire {
-            wire.rollback();
-            wire.close_lane();
-        }
         if let Some(fd) = &peer.fd {
-            // Ends receives and polls; a connection that is already gone needs no more.
+            // Ends receives and polls, and whoever sends through the lane and waits for room; a
+            // connection that is already gone needs no more.
             let _result = shutdown(fd, Shutdown::Both);
+        }
+        if let Some(wire) = &mut peer.wire {
+            wire.writer.rollback();
+            wire.close_lane();
         }
         if let Some(token) = peer.receive {
             self.reactor.cancel(token);
