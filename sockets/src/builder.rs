@@ -10,15 +10,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use zring_transports::endpoint::Tuning;
-use zring_zmtp::SocketType;
+use zring_zmtp::{ROUTING_ID_SIZE_MAX, SocketType};
 
 use crate::driver::AnyContext;
 use crate::pattern::{Pattern, Receives, Sends};
 use crate::socket::Socket;
 use crate::{Error, pattern};
 
-/// Longest routing id, in bytes (RFC 37/ZMTP).
-const ROUTING_ID_SIZE_MAX: usize = 255;
 /// The shortest pause before connecting again. `ZMQ_RECONNECT_IVL` counts milliseconds.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 /// What the kernel may hold unsent for a lossless publisher's tcp connection: two full sends. More

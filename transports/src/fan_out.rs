@@ -17,7 +17,7 @@ use zring_engine::log::{LogPools, Reader, Writer};
 
 use crate::message::FrameBody;
 use crate::notice::{Event, Mailbox, SocketInbox};
-use crate::pipe::{Bell, Other, PipeId, Record, Side, encode, header_len};
+use crate::pipe::{Bell, Other, PipeId, Record, Side, encode, frame_len};
 
 mod members;
 mod walk;
@@ -178,7 +178,7 @@ impl FanOutLog {
             return;
         }
         encode(&mut self.log, body, has_more);
-        self.open_bytes += header_len(body.len()) + body.len();
+        self.open_bytes += frame_len(body.len());
         if !has_more {
             self.publish();
         }

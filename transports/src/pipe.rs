@@ -17,6 +17,7 @@ use zring_engine::courtesy;
 use zring_engine::credit::{Allowance, Consumption, credit};
 use zring_engine::inbox::{Raising, Scheduled, allow_easing};
 use zring_engine::log::{LogPools, Reader, Run, Writer};
+use zring_zmtp::frame::{self, Header, SHORT_SIZE_MAX};
 
 use crate::lane::{Ahead, Lane};
 use crate::message::{FrameBody, Message};
@@ -40,11 +41,6 @@ const AHEAD_SIZE: u64 = 256 * 1024;
 /// Sizes of a log's first block and of those under flow, in bytes. One of the latter fits a segment
 /// of TCP over loopback, whose MTU is 64 KiB.
 const LOG_BLOCK_SIZES: (usize, usize) = (4 * 1024, 64 * 1024 - 64);
-
-/// Bodies of up to this many bytes have a header of two bytes.
-const SHORT_MAX: usize = 255;
-const MORE: u8 = 1;
-const LARGE: u8 = 2;
 
 /// The pools that every log of one context shares.
 #[must_use]
@@ -204,24 +200,20 @@ impl Bell {
     }
 }
 
-/// Bytes of the header of a frame with a body of `len` bytes.
-pub(crate) const fn header_len(len: usize) -> usize {
-    if len <= SHORT_MAX { 2 } else { 9 }
-}
-
 /// Bytes of a frame with a body of `len` bytes.
 #[inline]
 #[must_use]
 pub const fn frame_len(len: usize) -> usize {
-    header_len(len) + len
+    frame::header_len(len) + len
 }
 
 /// Appends one frame. A large body becomes a record behind its header.
 #[inline(always)]
 pub(crate) fn encode(log: &mut Writer<Record>, body: FrameBody<'_>, has_more: bool) {
     let len = body.len();
-    if len <= SHORT_MAX {
-        return log.append(&[u8::from(has_more) * MORE, len as u8], &body);
+    if len <= SHORT_SIZE_MAX {
+        let (header, header_len) = frame::encode(has_more, false, len);
+        return log.append(&header[..header_len], &body);
     }
     encode_long(log, &{ body }, has_more);
 }
@@ -230,40 +222,13 @@ pub(crate) fn encode(log: &mut Writer<Record>, body: FrameBody<'_>, has_more: bo
 fn encode_long(log: &mut Writer<Record>, body: &FrameBody<'_>, has_more: bool) {
     let len = body.len();
     let copy_max = if body.owned().is_some() { OWNED_COPY_MAX } else { LENT_SIZE };
-    let header = long_header(len, has_more);
+    let (header, header_len) = frame::encode(has_more, false, len);
     if len <= copy_max {
-        return log.append(&header, body);
+        return log.append(&header[..header_len], body);
     }
     let bytes = body.owned().cloned().unwrap_or_else(|| Bytes::copy_from_slice(body));
-    log.append(&header, &[]);
+    log.append(&header[..header_len], &[]);
     log.append_record(Record::Body { bytes, ends_message: !has_more }, len);
-}
-
-fn long_header(len: usize, has_more: bool) -> [u8; 9] {
-    let mut header = [0; 9];
-    header[0] = LARGE | (u8::from(has_more) * MORE);
-    header[1..].copy_from_slice(&(len as u64).to_be_bytes());
-    header
-}
-
-/// Reads the header at the front of frames that this process wrote or checked: whether more frames
-/// follow, the header's length and the body's.
-#[inline]
-pub(crate) fn parse_header(frames: &[u8]) -> (bool, usize, usize) {
-    let (has_more, size, behind) = split_header(frames);
-    (has_more, frames.len() - behind.len(), size)
-}
-
-/// As above: whether more frames follow, the body's length, and what is behind the header.
-#[inline]
-fn split_header(frames: &[u8]) -> (bool, usize, &[u8]) {
-    let [flags, short, behind @ ..] = frames else { unreachable!("there is a header") };
-    let has_more = flags & MORE != 0;
-    if flags & LARGE == 0 {
-        return (has_more, usize::from(*short), behind);
-    }
-    let (size, behind) = frames[1..].split_first_chunk().expect("there is a whole header");
-    (has_more, u64::from_be_bytes(*size) as usize, behind)
 }
 
 /// The socket's writing end.
@@ -301,7 +266,7 @@ impl Outbound {
     /// told, or the message to be sent from here.
     #[inline(always)]
     fn write(&mut self, body: FrameBody<'_>, has_more: bool) -> bool {
-        if body.len() > SHORT_MAX && !has_more && self.send_lent(&{ body }) {
+        if body.len() > SHORT_SIZE_MAX && !has_more && self.send_lent(&{ body }) {
             return false;
         }
         encode(&mut self.log, body, has_more);
@@ -325,7 +290,8 @@ impl Outbound {
             return false;
         }
         let Some(lane) = &self.lane else { return false };
-        let (ahead, is_awaited) = lane.send_lent(&long_header(body.len(), false), body);
+        let (header, header_len) = frame::encode(false, false, body.len());
+        let (ahead, is_awaited) = lane.send_lent(&header[..header_len], body);
         if is_awaited || ahead == Ahead::Left {
             self.bell.other.tell_readable();
         }
@@ -433,20 +399,25 @@ impl Inbound {
     #[inline]
     pub fn read(&mut self, frame: &mut Message) -> Option<Item> {
         if self.at == self.run.len() && !self.refill() {
-            return self.read_control();
+            return self.take_control().map(Item::Control);
         }
-        let (has_more, size, behind) = split_header(&self.run[self.at..]);
+        let (Header { more, size, .. }, behind) = frame::split(&self.run[self.at..]);
         if size <= behind.len() {
             self.at = self.run.len() - behind.len() + size;
-            frame.cut(&self.run, behind, size, has_more);
+            frame.cut(&self.run, behind, size, more);
         } else {
             self.at = self.run.len();
-            *frame = self.read_referenced(has_more);
+            *frame = self.read_referenced(more);
         }
-        if !has_more {
+        if !more {
             self.count_message();
         }
         Some(Item::Frame)
+    }
+
+    /// As [`read`](Self::read), unless a message comes next: that is left where it is.
+    pub fn read_control(&mut self) -> Option<Control> {
+        if self.at < self.run.len() || self.refill() { None } else { self.take_control() }
     }
 
     /// Whoever gets this end looks at it first, and need not be told until then.
@@ -470,13 +441,13 @@ impl Inbound {
     }
 
     #[cold]
-    fn read_control(&mut self) -> Option<Item> {
+    fn take_control(&mut self) -> Option<Control> {
         let control = self.control.take()?;
         let is_counted = self.counted.is_none();
         if is_counted && self.consumption.take(1) {
             self.other.tell_writable();
         }
-        Some(Item::Control(control))
+        Some(control)
     }
 
     #[inline]

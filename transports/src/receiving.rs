@@ -16,9 +16,10 @@ use bytes::{Bytes, BytesMut};
 use zring_engine::block::Slice;
 use zring_engine::log::Writer;
 use zring_zmtp::command::{self, Command};
+use zring_zmtp::frame::{self, Header};
 use zring_zmtp::{Error, Scan, Scanner, Stop};
 
-use crate::pipe::{Record, WireEnd, header_len, parse_header};
+use crate::pipe::{Record, WireEnd};
 use crate::spares::Spares;
 use answers::Answers;
 
@@ -32,7 +33,7 @@ const GATHER_STEP: usize = 256 * 1024;
 const GATHER_COPY_MAX: usize = 32 * 1024;
 
 /// Bytes of a gathered frame that there is memory for from the start: a body of 1 KiB.
-const GATHERED: usize = header_len(1024) + 1024;
+const GATHERED: usize = frame::header_len(1024) + 1024;
 
 /// What a connection brought that is not a message.
 #[derive(Debug)]
@@ -236,10 +237,10 @@ impl Receiving {
     /// may begin with any byte.
     fn take_subscriptions(&mut self, mut frames: &[u8], incoming: &mut Vec<Incoming>) {
         while !frames.is_empty() && self.intake != Intake::Nothing {
-            let (has_more, header_len, size) = parse_header(frames);
-            let (frame, behind) = frames.split_at(header_len + size);
-            let is_alone = !std::mem::replace(&mut self.is_within, has_more) && !has_more;
-            match frame[header_len..] {
+            let (header, _) = frame::split(frames);
+            let (frame, behind) = frames.split_at(header.frame_len());
+            let is_alone = !std::mem::replace(&mut self.is_within, header.more) && !header.more;
+            match frame[header.header_len..] {
                 [1, ref topic @ ..] if is_alone => {
                     incoming.push(Incoming::Subscribe(Bytes::copy_from_slice(topic)));
                 }
@@ -247,7 +248,7 @@ impl Receiving {
                     incoming.push(Incoming::Cancel(Bytes::copy_from_slice(topic)));
                 }
                 _ if self.intake == Intake::SubscriptionsAndMessages => {
-                    incoming.push(Incoming::Frame(Bytes::copy_from_slice(frame), has_more));
+                    incoming.push(Incoming::Frame(Bytes::copy_from_slice(frame), header.more));
                 }
                 _ => {}
             }
@@ -273,9 +274,9 @@ pub(crate) fn append(log: &mut Writer<Record>, frame: &[u8]) {
 }
 
 fn append_referenced(log: &mut Writer<Record>, frame: &Bytes) {
-    let (has_more, header_len, size) = parse_header(frame);
+    let (Header { more, header_len, size, .. }, _) = frame::split(frame);
     log.append(&frame[..header_len], &[]);
-    let body = Record::Body { bytes: frame.slice(header_len..), ends_message: !has_more };
+    let body = Record::Body { bytes: frame.slice(header_len..), ends_message: !more };
     log.append_record(body, size);
 }
 

@@ -13,8 +13,9 @@ use bytes::Bytes;
 use zring_engine::block::{Piece, Slice};
 use zring_engine::log::{Reader, Run};
 use zring_engine::{Errno, Reactor};
+use zring_zmtp::frame;
 
-use crate::pipe::{Control, Record, parse_header};
+use crate::pipe::{Control, Record};
 
 /// Bytes gathered for one send. Longer sends gain nothing and hold up the other connections.
 pub(crate) const SEND_SIZE: usize = 64 * 1024;
@@ -431,9 +432,9 @@ fn part(piece: &Piece, skip: usize, take: usize) -> Piece {
 fn next_boundary(frames: &[u8], sent: usize) -> Option<usize> {
     let mut at = 0;
     while at < frames.len() {
-        let (has_more, header_len, size) = parse_header(&frames[at..]);
-        at += header_len + size;
-        if !has_more && at >= sent && at < frames.len() {
+        let (header, _) = frame::split(&frames[at..]);
+        at += header.frame_len();
+        if !header.more && at >= sent && at < frames.len() {
             return Some(at);
         }
     }

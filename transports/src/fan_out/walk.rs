@@ -14,10 +14,11 @@ use std::sync::atomic::Ordering;
 
 use zring_engine::block::Slice;
 use zring_engine::log::Run;
+use zring_zmtp::frame;
 
 use crate::fan_out::FanOutFeed;
 use crate::fan_out::members::{FanOut, MemberKey, Part};
-use crate::pipe::{Record, parse_header};
+use crate::pipe::Record;
 
 /// Messages of one step at most, so that connections get to send in between.
 const STEP_MESSAGES_MAX: u64 = 4096;
@@ -244,13 +245,13 @@ impl FanOut {
                 if self.at == self.run.len() {
                     break None;
                 }
-                let (has_more, header_len, size) = parse_header(&self.run[self.at..]);
-                if self.at + header_len + size > self.run.len() {
+                let (header, _) = frame::split(&self.run[self.at..]);
+                if self.at + header.frame_len() > self.run.len() {
                     self.at = self.run.len();
                     break None;
                 }
-                self.at += header_len + size;
-                if !has_more {
+                self.at += header.frame_len();
+                if !header.more {
                     break Some(self.at);
                 }
             };
@@ -283,24 +284,22 @@ impl FanOut {
 /// The end of the message at `at` and its topic, if it lies in this run as a whole.
 #[inline]
 fn find_message(run: &[u8], at: usize) -> Option<(usize, std::ops::Range<usize>)> {
-    let (mut has_more, header_len, size) = parse_header(&run[at..]);
-    let topic = at + header_len..at + header_len + size;
+    let (mut header, _) = frame::split(&run[at..]);
+    let topic = at + header.header_len..at + header.frame_len();
     let mut end = topic.end;
-    while has_more && end < run.len() {
-        let header_len;
-        let size;
-        (has_more, header_len, size) = parse_header(&run[end..]);
-        end += header_len + size;
+    while header.more && end < run.len() {
+        (header, _) = frame::split(&run[end..]);
+        end += header.frame_len();
     }
-    (!has_more && end <= run.len()).then_some((end, topic))
+    (!header.more && end <= run.len()).then_some((end, topic))
 }
 
 /// The body of the first frame of a message in parts.
 fn split_topic(parts: &[Part]) -> &[u8] {
     let [Part::Frames(frames), rest @ ..] = parts else { return &[] };
-    let (_, header_len, size) = parse_header(frames);
+    let (header, behind) = frame::split(frames);
     match rest {
-        _ if header_len + size <= frames.len() => &frames[header_len..header_len + size],
+        _ if header.size <= behind.len() => &behind[..header.size],
         [Part::Body(body, _), ..] => body,
         _ => &[],
     }

@@ -5,9 +5,7 @@
 //!
 //! Deliberately absent: whose turn it is. The socket drops what it has not asked for.
 
-use zring_zmtp::{Error, PeerMisbehaved};
-
-use crate::pipe::parse_header;
+use zring_zmtp::{Error, PeerMisbehaved, frame};
 
 /// Size of a request id, in bytes.
 const REQUEST_ID_SIZE: usize = 4;
@@ -34,15 +32,15 @@ impl Answers {
     pub(super) fn check(&mut self, frames: &[u8]) -> Result<(), Misfit> {
         let (mut at, mut messages_end, mut messages) = (0, 0, 0);
         while at < frames.len() {
-            let (has_more, header_len, size) = parse_header(&frames[at..]);
-            at += header_len + size;
-            *self = match (*self, has_more, size) {
+            let (header, _) = frame::split(&frames[at..]);
+            at += header.frame_len();
+            *self = match (*self, header.more, header.size) {
                 (Self::Start | Self::Delimiter, true, 0) | (Self::Body, true, _) => Self::Body,
                 (Self::Start, true, REQUEST_ID_SIZE) => Self::Delimiter,
                 (Self::Body, false, _) => Self::Start,
                 _ => return Err(Misfit { messages_end, messages }),
             };
-            if !has_more {
+            if !header.more {
                 (messages_end, messages) = (at, messages + 1);
             }
         }

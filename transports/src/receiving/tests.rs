@@ -72,8 +72,8 @@ impl Fixture {
                 incoming.push(format!("{item:?}"));
                 continue;
             };
-            let (_, header_len, _) = parse_header(&frame);
-            open.push(frame[header_len..].to_vec());
+            let (header, _) = frame::split(&frame);
+            open.push(frame[header.header_len..].to_vec());
             if !has_more {
                 messages.push(std::mem::take(&mut open));
             }

@@ -82,7 +82,7 @@ impl Fixture {
 fn on_wire(index: usize, sizes: &[usize]) -> Vec<u8> {
     let mut wire = Vec::new();
     for (frame, &size) in sizes.iter().enumerate() {
-        let (header, len) = zring_zmtp::frame::encode(frame + 1 < sizes.len(), false, size);
+        let (header, len) = frame::encode(frame + 1 < sizes.len(), false, size);
         wire.extend_from_slice(&header[..len]);
         wire.extend(std::iter::repeat_n(index as u8, size));
     }

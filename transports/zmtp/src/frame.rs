@@ -83,6 +83,31 @@ pub fn decode(input: &[u8], size_max: u64) -> Result<Option<Header>, Error> {
     Ok(Some(Header { more: flags & MORE != 0, command: flags & COMMAND != 0, header_len, size }))
 }
 
+/// Reads the header in front of frames that were [decoded](decode) or written before, and answers
+/// what is behind it. Neither is checked again.
+///
+/// # Panics
+///
+/// If there is no whole header.
+#[inline]
+pub fn split(frames: &[u8]) -> (Header, &[u8]) {
+    let [flags, short, behind @ ..] = frames else { panic!("there is a header") };
+    let (more, command) = (flags & MORE != 0, flags & COMMAND != 0);
+    if flags & LONG == 0 {
+        let size = usize::from(*short);
+        return (Header { more, command, header_len: HEADER_LEN_MIN, size }, behind);
+    }
+    let (size, behind) = frames[1..].split_first_chunk().expect("there is a whole header");
+    let size = u64::from_be_bytes(*size) as usize;
+    (Header { more, command, header_len: HEADER_LEN_MAX, size }, behind)
+}
+
+/// Bytes of the header that [`encode`] writes for a body of `size` bytes.
+#[inline]
+pub const fn header_len(size: usize) -> usize {
+    if size <= SHORT_SIZE_MAX { HEADER_LEN_MIN } else { HEADER_LEN_MAX }
+}
+
 /// Writes a frame header for a body of `size` bytes (37/ZMTP, "Framing"); the number says how many
 /// of the bytes count.
 ///

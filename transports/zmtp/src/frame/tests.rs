@@ -28,6 +28,7 @@ fn headers_of_the_grammar_are_read() {
     ] {
         check(input, u64::MAX, Ok(Some(expected)));
         assert_eq!(expected.frame_len(), expected.header_len + expected.size);
+        assert_eq!(split(input), (expected, &input[expected.header_len..]));
     }
 }
 
