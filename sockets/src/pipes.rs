@@ -94,6 +94,11 @@ impl Pipe {
         self.end.inbound.read(frame)
     }
 
+    /// What comes next, if that is no message.
+    pub(crate) fn read_control(&mut self) -> Option<Control> {
+        self.end.inbound.read_control()
+    }
+
     /// Reads what is of no interest to anybody.
     pub(crate) fn skip_all(&mut self) {
         let mut frame = Message::new();

@@ -32,10 +32,7 @@ pub struct Pub(Publisher);
 /// XPUB: as PUB, and receives the subscriptions: a frame of 1 and a topic for the first subscriber
 /// of that topic, one of 0 and a topic after the last. What else an XSUB sends is received too.
 /// RFC 29/PUBSUB.
-pub struct XPub {
-    publisher: Publisher,
-    received: Reports,
-}
+pub struct XPub(Publisher);
 
 /// Each of many subscribers gets a part of what is published: a burst gathers longer, so that the
 /// parts are worth a send each.
@@ -57,12 +54,16 @@ struct Publisher {
     room: Option<Room>,
     /// Pipes that are written to here.
     inproc_count: usize,
+    /// What an XPUB has to receive.
+    received: Option<Reports>,
     /// Pipes that were not read to their end.
     unread: Vec<PipeKey>,
+    /// Whether that was for what one look takes, and not for a message that waits for room.
+    is_behind: bool,
 }
 
 impl Publisher {
-    fn new(setup: &Setup) -> Self {
+    fn new(setup: &Setup, received: Option<Reports>) -> Self {
         Self {
             log: FanOutLog::new(setup.pools.clone(), setup.is_local),
             table: Subscriptions::new(),
@@ -72,11 +73,13 @@ impl Publisher {
             send_mark: setup.send_mark,
             room: setup.is_lossless.then(|| Room::new(setup.send_mark)),
             inproc_count: 0,
+            received,
             unread: Vec::new(),
+            is_behind: false,
         }
     }
 
-    fn attach(&mut self, pipes: &Pipes, key: PipeKey) {
+    fn attach(&mut self, pipes: &mut Pipes, key: PipeKey) {
         let is_inproc = pipes.get(key).is_some_and(Pipe::is_written_to);
         self.inproc_count += usize::from(is_inproc);
         if let Some(room) = &mut self.room
@@ -84,6 +87,7 @@ impl Publisher {
         {
             room.attach(key);
         }
+        self.read(pipes, key, false);
     }
 
     /// Nothing more goes to this pipe.
@@ -94,56 +98,115 @@ impl Publisher {
         }
     }
 
-    fn leave(&mut self, pipes: &mut Pipes, key: PipeKey, f: impl FnMut(&[u8], Removal)) {
-        self.part(key);
-        if let Some(pipe) = pipes.remove(key) {
-            self.inproc_count -= usize::from(pipe.is_written_to());
-            self.unread.retain(|&known| known != key);
-            if let Some(holding) = self.holdings.remove(&key) {
-                self.table.remove_holding(key, &holding, f);
-            }
+    /// The pipe is read to its end. The topics that nobody else holds are reported as given up.
+    fn forget(&mut self, pipes: &mut Pipes, key: PipeKey) {
+        if self.received.is_some() {
+            self.read(pipes, key, true);
         }
+        self.part(key);
+        let Some(pipe) = pipes.remove(key) else { return };
+        self.inproc_count -= usize::from(pipe.is_written_to());
+        self.unread.retain(|&known| known != key);
+        let Some(holding) = self.holdings.remove(&key) else { return };
+        let Self { table, received, .. } = self;
+        table.remove_holding(key, &holding, |topic, removal| {
+            if removal == Removal::LastOfTopic
+                && let Some(received) = received
+            {
+                received.push_report(&Control::Cancel(Bytes::copy_from_slice(topic)));
+            }
+        });
     }
 
-    /// Takes in what a peer has sent: its subscriptions, and for `received` what they are news of
-    /// and its messages. With `is_last` to the end, otherwise as far as one look takes and there is
-    /// room to receive; what is behind that waits with its pipe. A message is taken as a whole, so
-    /// that nothing of another peer comes between its frames.
-    fn read(
-        &mut self,
-        pipes: &mut Pipes,
-        mut received: Option<&mut Reports>,
-        key: PipeKey,
-        is_last: bool,
-    ) {
+    /// Takes in what a peer has sent: its subscriptions, and to be received what they are news of
+    /// and its messages. With `is_last` to the end, otherwise as far as one look takes, and up to a
+    /// message that there is no room to receive; what is behind that waits with its pipe. A message
+    /// is taken as a whole, so that nothing of another peer comes between its frames.
+    fn read(&mut self, pipes: &mut Pipes, key: PipeKey, is_last: bool) {
         let mut frame = Message::new();
-        let mut taken = 0;
-        let mut is_within = false;
-        let may_take = |taken, received: &Option<&mut Reports>| {
-            taken < READ_MAX && received.as_ref().is_none_or(|received| received.has_room())
-        };
-        while is_last || is_within || may_take(taken, &received) {
-            match pipes.get_mut(key).and_then(|pipe| pipe.read(&mut frame)) {
+        let (mut taken, mut is_within) = (0, false);
+        while is_last || is_within || taken < READ_MAX {
+            let Some(pipe) = pipes.get_mut(key) else { return };
+            let has_room = self.received.as_ref().is_none_or(Reports::has_room);
+            let may_take = is_last || is_within || has_room;
+            let item = if may_take {
+                pipe.read(&mut frame)
+            } else {
+                pipe.read_control().map(Item::Control)
+            };
+            match item {
                 Some(Item::Frame) => {
                     is_within = frame.has_more();
-                    if let Some(received) = &mut received {
+                    if let Some(received) = &mut self.received {
                         received.push_frame(std::mem::take(&mut frame));
                     }
                 }
-                Some(Item::Control(control)) => {
-                    if self.apply(key, &control)
-                        && let Some(received) = &mut received
-                    {
-                        received.push_report(&control);
-                    }
-                }
+                Some(Item::Control(control)) => self.take_control(key, &control),
+                None if !may_take && pipe.has_item() => return self.put_off(key),
                 None => return,
             }
             taken += usize::from(!is_within);
         }
+        self.is_behind = true;
+        self.put_off(key);
+    }
+
+    fn take_control(&mut self, key: PipeKey, control: &Control) {
+        if self.apply(key, control)
+            && let Some(received) = &mut self.received
+        {
+            received.push_report(control);
+        }
+    }
+
+    fn put_off(&mut self, key: PipeKey) {
         if !self.unread.contains(&key) {
             self.unread.push(key);
         }
+    }
+
+    /// Goes on with pipes that had more than one look takes, and lets go of those that are gone and
+    /// have no more.
+    #[cold]
+    fn read_on(&mut self, pipes: &mut Pipes) {
+        self.is_behind = false;
+        for key in std::mem::take(&mut self.unread) {
+            self.read(pipes, key, false);
+            let has_more = self.unread.contains(&key);
+            if !has_more && pipes.get(key).is_some_and(Pipe::is_gone) {
+                self.forget(pipes, key);
+            }
+        }
+    }
+
+    /// Until there is something to receive, or nothing more to be read.
+    fn has_message(&mut self, pipes: &mut Pipes) -> bool {
+        self.read_on(pipes);
+        let is_empty = |received: &Option<Reports>| received.as_ref().is_none_or(Reports::is_empty);
+        while is_empty(&self.received) && self.is_behind {
+            self.read_on(pipes);
+        }
+        !is_empty(&self.received)
+    }
+
+    /// Nobody is waited for whose subscriptions are not all known.
+    #[inline]
+    fn send(
+        &mut self,
+        pipes: &mut Pipes,
+        body: FrameBody<'_>,
+        has_more: bool,
+    ) -> Result<(), Refusal> {
+        if !self.unread.is_empty() {
+            self.read_on(pipes);
+        }
+        while let Err(refusal) = self.publish(pipes, body, has_more) {
+            if !self.is_behind {
+                return Err(refusal);
+            }
+            self.read_on(pipes);
+        }
+        Ok(())
     }
 
     /// Applies a subscription, and answers whether it was the first, or the last, of its topic.
@@ -170,7 +233,7 @@ impl Publisher {
     }
 
     #[inline]
-    fn send(
+    fn publish(
         &mut self,
         pipes: &mut Pipes,
         body: FrameBody<'_>,
@@ -257,24 +320,23 @@ impl Behaviour for Pub {
     const GATHER_SHARE: usize = GATHER_SHARE;
 
     fn new(setup: &Setup) -> Self {
-        Self(Publisher::new(setup))
+        Self(Publisher::new(setup, None))
     }
 
     fn attach(&mut self, pipes: &mut Pipes, key: PipeKey) {
         self.0.attach(pipes, key);
-        self.readable(pipes, key);
     }
 
     fn readable(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        self.0.read(pipes, None, key, false);
+        self.0.read(pipes, key, false);
     }
 
     fn detach(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        self.forget(pipes, key);
+        self.0.forget(pipes, key);
     }
 
     fn forget(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        self.0.leave(pipes, key, |_, _| {});
+        self.0.forget(pipes, key);
     }
 
     #[inline]
@@ -284,10 +346,6 @@ impl Behaviour for Pub {
         body: FrameBody<'_>,
         has_more: bool,
     ) -> Result<(), Refusal> {
-        if !self.0.unread.is_empty() {
-            let unread = std::mem::take(&mut self.0.unread);
-            unread.into_iter().for_each(|key| self.readable(pipes, key));
-        }
         self.0.send(pipes, body, has_more)
     }
 
@@ -309,34 +367,26 @@ impl Behaviour for XPub {
     const GATHER_SHARE: usize = GATHER_SHARE;
 
     fn new(setup: &Setup) -> Self {
-        Self { publisher: Publisher::new(setup), received: Reports::new(setup.receive_mark) }
+        Self(Publisher::new(setup, Some(Reports::new(setup.receive_mark))))
     }
 
     fn attach(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        self.publisher.attach(pipes, key);
-        self.readable(pipes, key);
+        self.0.attach(pipes, key);
     }
 
     fn readable(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        self.publisher.read(pipes, Some(&mut self.received), key, false);
+        self.0.read(pipes, key, false);
     }
 
     /// What it has sent is received though it is gone, as far as there is room now.
     fn detach(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        self.publisher.part(key);
+        self.0.part(key);
         pipes.mark_gone(key);
-        self.readable(pipes, key);
+        self.0.read(pipes, key, false);
     }
 
-    /// The topics that nobody else holds are reported as given up.
     fn forget(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        self.publisher.read(pipes, Some(&mut self.received), key, true);
-        let received = &mut self.received;
-        self.publisher.leave(pipes, key, |topic, removal| {
-            if removal == Removal::LastOfTopic {
-                received.push_report(&Control::Cancel(Bytes::copy_from_slice(topic)));
-            }
-        });
+        self.0.forget(pipes, key);
     }
 
     #[inline]
@@ -346,46 +396,28 @@ impl Behaviour for XPub {
         body: FrameBody<'_>,
         has_more: bool,
     ) -> Result<(), Refusal> {
-        if !self.publisher.unread.is_empty() {
-            self.read_on(pipes);
-        }
-        self.publisher.send(pipes, body, has_more)
+        self.0.send(pipes, body, has_more)
     }
 
     fn receive(&mut self, pipes: &mut Pipes, frame: &mut Message) -> Result<(), Refusal> {
-        self.read_on(pipes);
-        *frame = self.received.pop().ok_or(Refusal::Full)?;
+        self.0.has_message(pipes);
+        *frame = self.0.received.as_mut().and_then(Reports::pop).ok_or(Refusal::Full)?;
         Ok(())
     }
 
     fn has_room(&mut self, _pipes: &mut Pipes) -> bool {
-        self.publisher.has_room()
+        self.0.has_room()
     }
 
     fn has_message(&mut self, pipes: &mut Pipes) -> bool {
-        self.read_on(pipes);
-        !self.received.is_empty()
+        self.0.has_message(pipes)
     }
 
     fn published(&self) -> u64 {
-        self.publisher.log.published()
+        self.0.log.published()
     }
 
     fn feed(&mut self, mailbox: &Arc<Mailbox>) -> Option<FanOutFeed> {
-        Some(self.publisher.log.feed(mailbox, self.publisher.send_mark))
-    }
-}
-
-impl XPub {
-    /// Goes on with pipes that had more than one look takes, and lets go of those that are gone and
-    /// have no more.
-    fn read_on(&mut self, pipes: &mut Pipes) {
-        for key in std::mem::take(&mut self.publisher.unread) {
-            self.readable(pipes, key);
-            let has_more = self.publisher.unread.contains(&key);
-            if !has_more && pipes.get(key).is_some_and(Pipe::is_gone) {
-                self.forget(pipes, key);
-            }
-        }
+        Some(self.0.log.feed(mailbox, self.0.send_mark))
     }
 }

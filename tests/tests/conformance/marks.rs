@@ -417,6 +417,25 @@ fn without_drops_only_who_wants_a_message_can_hold_it_up<G: Ground>(cell: &Cell<
     assert!(publisher.counters().iter().all(|pipe| pipe.dropped == 0));
 }
 
+/// It has cancelled behind more subscriptions than are taken in one look.
+fn without_drops_nobody_waits_for_who_has_cancelled<G: Ground>(cell: &Cell<G>) {
+    let builder = Pub::builder().no_drop(true).send_high_water_mark(MARK);
+    let mut publisher = builder.build(&cell.context).unwrap();
+    let mut full = Sub::builder().receive_high_water_mark(1).build(&cell.context).unwrap();
+    full.connect(&publisher.bind(&cell.endpoint()).unwrap()).unwrap();
+    full.subscribe("a").unwrap();
+    meet(cell, &mut publisher, &mut full);
+    let large = vec![b'a'; 16 * 1024];
+    let mut refusals = 0;
+    cell.until(|| {
+        refusals += usize::from(publisher.try_send(&large) == Err(Error::WouldBlock));
+        refusals == 200
+    });
+    (0..5000).for_each(|topic| full.subscribe(topic.to_string()).unwrap());
+    full.unsubscribe("a").unwrap();
+    publisher.send(&large).unwrap();
+}
+
 /// It takes everything, and the other, which is full, only its own.
 fn without_drops_who_takes_everything_over_inproc_stands_for_no_other<G: Ground>(cell: &Cell<G>) {
     let builder = Pub::builder().no_drop(true).send_high_water_mark(MARK);
@@ -509,6 +528,7 @@ cells!(
 cells!(
     [Threads, TwoThreads, Caller] x [Tcp, Ipc, Inproc]:
     without_drops_only_who_wants_a_message_can_hold_it_up,
+    without_drops_nobody_waits_for_who_has_cancelled,
     without_drops_a_burst_for_others_goes_through,
 );
 

@@ -1,7 +1,9 @@
 //! XPUB and XSUB: subscriptions that are received and sent as messages. RFC 29.
 
+use std::time::Duration;
+
 use tests::{Cell, Ground, cells};
-use zring::{Error, Sub, XPub, XSub};
+use zring::{Error, Poller, Sub, XPub, XSub};
 
 fn the_first_subscription_of_a_topic_and_its_last_end_are_reported<G: Ground>(cell: &Cell<G>) {
     let mut publisher = XPub::new(&cell.context).unwrap();
@@ -151,8 +153,60 @@ fn a_subscription_is_not_told_within_a_message<G: Ground>(cell: &Cell<G>) {
     assert_eq!(publisher.recv().unwrap(), "\0early");
 }
 
+/// More than are taken in one look are no news, and the news is behind them.
+fn news_behind_thousands_of_known_topics_are_reported<G: Ground>(cell: &Cell<G>) {
+    const TOPICS: usize = 5000;
+    let mut publisher = XPub::new(&cell.context).unwrap();
+    let endpoint = publisher.bind(&cell.endpoint()).unwrap();
+    let subs = [0, 1].map(|index| {
+        let mut sub = Sub::new(&cell.context).unwrap();
+        (0..TOPICS).for_each(|topic| sub.subscribe(topic.to_string()).unwrap());
+        sub.subscribe(["first", "second"][index]).unwrap();
+        sub.connect(&endpoint).unwrap();
+        let known = if index == 0 { TOPICS } else { 0 };
+        (0..known).for_each(|_| drop(publisher.recv().unwrap()));
+        assert_eq!(publisher.recv().unwrap(), ["\u{1}first", "\u{1}second"][index]);
+        sub
+    });
+    assert_eq!(publisher.try_recv().err(), Some(Error::WouldBlock));
+    drop(subs);
+}
+
+/// What one peer has sent and nobody receives keeps no other peer's subscription waiting.
+fn a_publisher_that_does_not_receive_hears_new_subscribers<G: Ground>(cell: &Cell<G>) {
+    let builder = XPub::builder().receive_high_water_mark(1);
+    let mut publisher = builder.build(&cell.context).unwrap();
+    let endpoint = publisher.bind(&cell.endpoint()).unwrap();
+    let mut talker = XSub::new(&cell.context).unwrap();
+    talker.connect(&endpoint).unwrap();
+    cell.until(|| publisher.peers() == 1);
+    for body in ["unread", "too"] {
+        talker.send(body).unwrap();
+        talker.flush().unwrap();
+    }
+    let mut poller = Poller::new(&cell.context);
+    cell.until(|| {
+        let publisher = std::slice::from_mut(&mut publisher);
+        !poller.wait_readable(publisher, Some(Duration::ZERO)).unwrap().is_empty()
+    });
+    let mut sub = Sub::new(&cell.context).unwrap();
+    sub.connect(&endpoint).unwrap();
+    sub.subscribe("a").unwrap();
+    let mut heard = None;
+    cell.until(|| {
+        publisher.send("a").unwrap();
+        publisher.flush().unwrap();
+        heard = sub.try_recv().ok();
+        heard.is_some()
+    });
+    assert_eq!(heard.unwrap(), "a");
+    assert_eq!(publisher.recv().unwrap(), "unread");
+}
+
 cells!(
     [Threads, TwoThreads, Caller] x [Tcp, Ipc, Inproc]:
+    news_behind_thousands_of_known_topics_are_reported,
+    a_publisher_that_does_not_receive_hears_new_subscribers,
     the_first_subscription_of_a_topic_and_its_last_end_are_reported,
     the_topics_of_a_lost_peer_are_reported_as_ended,
     messages_of_an_xsub_are_received_in_order_with_its_subscriptions,
