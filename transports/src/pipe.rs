@@ -541,16 +541,17 @@ pub(crate) struct WireEnd {
     pub(crate) bell: Bell,
     pub(crate) inbox: Arc<SocketInbox>,
     pub(crate) counters: Arc<Counters>,
-    /// What is to be reported behind the message that is still coming in.
-    reports: Vec<Control>,
 }
 
 impl WireEnd {
-    /// Tells the socket something that is not a message, and counts as one.
+    /// Tells the socket something that is not a message, and counts as one. Not within a message,
+    /// whose front must not be seen before its end.
     pub(crate) fn report(&mut self, control: Control) {
+        debug_assert!(!self.writer.has_unpublished(), "a message is on its way");
+        self.writer.append_record(Record::Control(control), 0);
+        self.writer.publish(0);
         self.allowance.write(1);
-        self.reports.push(control);
-        self.publish_reports();
+        self.bell.ring();
     }
 
     /// Publishes whole messages that were appended.
@@ -558,13 +559,6 @@ impl WireEnd {
         self.writer.publish(messages as u32);
         self.allowance.write(messages as u64);
         self.bell.ring();
-        self.publish_reports();
-    }
-
-    /// Forgets the front of a message whose rest will not come.
-    pub(crate) fn rollback(&mut self) {
-        self.writer.rollback();
-        self.publish_reports();
     }
 
     /// From now on nobody but the worker writes to the connection.
@@ -572,18 +566,6 @@ impl WireEnd {
         if let Some(lane) = &self.lane {
             lane.take().close();
         }
-    }
-
-    /// Not within a message: its front must not be seen before its end.
-    fn publish_reports(&mut self) {
-        if self.reports.is_empty() || self.writer.has_unpublished() {
-            return;
-        }
-        for control in self.reports.drain(..) {
-            self.writer.append_record(Record::Control(control), 0);
-        }
-        self.writer.publish(0);
-        self.bell.ring();
     }
 }
 
@@ -673,7 +655,6 @@ impl Joint {
             bell: fed.bell,
             inbox: self.inbox.clone(),
             counters: counters.clone(),
-            reports: Vec::new(),
         };
         (PipeEnd { id, outbound, inbound, counters }, wire)
     }

@@ -17,7 +17,7 @@ use zring_engine::block::Slice;
 use zring_engine::log::Writer;
 use zring_zmtp::command::{self, Command};
 use zring_zmtp::frame::{self, Header};
-use zring_zmtp::{Error, Scan, Scanner, Stop};
+use zring_zmtp::{Error, PeerMisbehaved, Scan, Scanner, Stop};
 
 use crate::pipe::{Record, WireEnd};
 use crate::spares::Spares;
@@ -119,7 +119,7 @@ impl Receiving {
                     return Ok(());
                 }
                 Stop::Command(header) => {
-                    take_command(&slice[header.header_len..header.frame_len()], incoming)?;
+                    self.take_command(&slice[header.header_len..header.frame_len()], incoming)?;
                     slice.advance(header.frame_len());
                 }
                 Stop::Invalid(error) => return Err(error),
@@ -163,8 +163,10 @@ impl Receiving {
                 return Ok(());
             }
             Stop::Command(header) => {
-                take_command(&self.gathered[header.header_len..], incoming)?;
-                self.gathered.clear();
+                let mut command = std::mem::take(&mut self.gathered);
+                self.take_command(&command[header.header_len..], incoming)?;
+                command.clear();
+                self.gathered = command;
                 return Ok(());
             }
             Stop::Invalid(error) => return Err(error),
@@ -255,6 +257,24 @@ impl Receiving {
             frames = behind;
         }
     }
+
+    fn take_command(&self, body: &[u8], incoming: &mut Vec<Incoming>) -> Result<(), Error> {
+        let command = command::parse(body)?;
+        incoming.push(match command {
+            Command::Ping { ttl, context } => {
+                let ttl = (ttl > 0).then(|| TTL_UNIT * u32::from(ttl));
+                Incoming::Ping(Bytes::copy_from_slice(context), ttl)
+            }
+            Command::Subscribe(_) | Command::Cancel(_) if self.is_within => {
+                return Err(PeerMisbehaved::SubscriptionWithinMessage.into());
+            }
+            Command::Subscribe(topic) => Incoming::Subscribe(Bytes::copy_from_slice(topic)),
+            Command::Cancel(topic) => Incoming::Cancel(Bytes::copy_from_slice(topic)),
+            // A peer that reports an error closes by itself; libzmq ignores the rest likewise.
+            _ => return Ok(()),
+        });
+        Ok(())
+    }
 }
 
 fn hand_up(log: &mut Writer<Record>, slice: &Slice, range: std::ops::Range<usize>) {
@@ -278,22 +298,6 @@ fn append_referenced(log: &mut Writer<Record>, frame: &Bytes) {
     log.append(&frame[..header_len], &[]);
     let body = Record::Body { bytes: frame.slice(header_len..), ends_message: !more };
     log.append_record(body, size);
-}
-
-fn take_command(body: &[u8], incoming: &mut Vec<Incoming>) -> Result<(), Error> {
-    match command::parse(body)? {
-        Command::Ping { ttl, context } => {
-            let ttl = (ttl > 0).then(|| TTL_UNIT * u32::from(ttl));
-            incoming.push(Incoming::Ping(Bytes::copy_from_slice(context), ttl));
-        }
-        Command::Subscribe(topic) => {
-            incoming.push(Incoming::Subscribe(Bytes::copy_from_slice(topic)));
-        }
-        Command::Cancel(topic) => incoming.push(Incoming::Cancel(Bytes::copy_from_slice(topic))),
-        // A peer that reports an error closes by itself; libzmq ignores the rest likewise.
-        _ => {}
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -217,6 +217,9 @@ fn a_pub_closes_a_malformed_peer_and_serves_the_good_one<G: Ground>(cell: &Cell<
     sub.connect(&endpoint).unwrap();
     tests::meet(cell, &mut publisher, &mut sub);
     let mut offences = offences("SUB");
+    let within = [frame(1, b"front"), frame(4, b"\x09SUBSCRIBEt")].concat();
+    let error = PeerMisbehaved::SubscriptionWithinMessage.into();
+    offences.push(("a subscription within a message", [handshake("SUB"), within].concat(), error));
     offences.push(incompatible(SocketType::Pub, SocketType::Req));
     for (value, (offence, bytes, error)) in (0..).zip(offences) {
         cell.watchdog.pat();

@@ -8,7 +8,7 @@ use zring_zmtp::{InvalidFrame, frame};
 use super::*;
 use crate::message::Message;
 use crate::notice::SocketInbox;
-use crate::pipe::{Control, Item, Joint, Marks, PipeEnd, log_pools};
+use crate::pipe::{Item, Joint, Marks, PipeEnd, log_pools};
 use crate::worker::Crew;
 
 /// The receiving half of a session, and the socket that it hands messages to.
@@ -220,24 +220,19 @@ fn a_message_is_handed_up_with_its_last_frame() {
 }
 
 #[test]
-fn reports_stand_between_messages() {
-    let report = || Control::Subscribe(Bytes::from_static(b"t"));
-    let mut fixture = Fixture::plain();
-    fixture.receive(&[1, 1, b'a']).unwrap();
-    fixture.wire.report(report());
-    let mut frame = Message::new();
-    assert!(fixture.pipe.inbound.read(&mut frame).is_none());
-    fixture.receive(&[0, 1, b'b', 1, 1, b'c']).unwrap();
-    for body in [b"a", b"b"] {
-        assert!(matches!(fixture.pipe.inbound.read(&mut frame), Some(Item::Frame)));
-        assert_eq!(frame, body);
+fn a_subscription_within_a_message_ends_the_stream() {
+    for command in [&b"\x09SUBSCRIBEt"[..], b"\x06CANCELt"] {
+        let command = [&[4, command.len() as u8], command].concat();
+        let bytes = [&[0, 1, b'm', 1, 1, b'a'], &command[..]].concat();
+        for size in [1, 2, usize::MAX] {
+            let mut fixture = Fixture::new(Intake::SubscriptionsAndMessages, u64::MAX, 0);
+            let failed = bytes.chunks(size).find_map(|part| fixture.receive(part).err());
+            assert_eq!(failed, Some(PeerMisbehaved::SubscriptionWithinMessage.into()));
+            let mut fixture = Fixture::new(Intake::SubscriptionsAndMessages, u64::MAX, 0);
+            let end = [&bytes[..6], &[0, 0], &command].concat();
+            assert!(end.chunks(size).all(|part| fixture.receive(part).is_ok()));
+        }
     }
-    let is_report = |item| matches!(item, Some(Item::Control(control)) if control == report());
-    assert!(is_report(fixture.pipe.inbound.read(&mut frame)));
-    fixture.wire.report(report());
-    assert!(fixture.pipe.inbound.read(&mut frame).is_none());
-    fixture.wire.rollback();
-    assert!(is_report(fixture.pipe.inbound.read(&mut frame)));
 }
 
 #[test]
@@ -274,7 +269,7 @@ fn what_is_no_frame_ends_the_stream_behind_what_is_good() {
                 let mut parts = [front].into_iter().chain(rest.chunks(size));
                 let failed = parts.find_map(|part| fixture.receive(part).err());
                 assert_eq!(failed, Some(error));
-                fixture.wire.rollback();
+                fixture.wire.writer.rollback();
                 assert_eq!(fixture.seen(), good.seen);
             }
         }

@@ -97,6 +97,9 @@ pub enum PeerMisbehaved {
     /// An answer to a REQ does not begin with an empty frame (28/REQREP).
     #[error("answer without an empty delimiter")]
     DelimiterMissing,
+    /// A SUBSCRIBE or CANCEL came between the frames of a message (37/ZMTP, "Traffic").
+    #[error("subscription within a message")]
+    SubscriptionWithinMessage,
     /// The topics that a subscriber holds are more, or longer, than a publisher keeps: our limit.
     #[error("subscriptions of more than {size_max} bytes")]
     TooManySubscriptions {

@@ -106,8 +106,8 @@ impl Handshake {
     /// # Errors
     ///
     /// * [`PeerIncompatible`]: each of its variants.
-    /// * [`PeerMisbehaved`]: each of its variants but `DelimiterMissing` and
-    ///   `TooManySubscriptions`, which are of later frames.
+    /// * [`PeerMisbehaved`]: each of its variants but `DelimiterMissing`,
+    ///   `SubscriptionWithinMessage` and `TooManySubscriptions`, which are of later frames.
     /// * [`InvalidFrame`](crate::InvalidFrame): a command that is no valid frame; of any size, so
     ///   not `SizeBeyondMax`.
     pub fn handle_input(&mut self, input: &[u8]) -> Result<usize, Error> {
