@@ -2,7 +2,8 @@
 //!
 //! Deliberately absent: how fast the others are. That is `perf`'s row of a stalled subscriber.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
+use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -10,7 +11,7 @@ use tests::bytes::{body, number};
 use tests::{Caller, Cell, Ground, Threads, Transport, cells};
 use zring::{PeerMisbehaved, Pub, Sub, XPub};
 
-use crate::raw::{dial, frame, handshake, long_header};
+use crate::raw::{accept, dial, frame, handshake, hear_more, listen, long_header};
 use crate::{child_arguments, run_child, tell_done};
 
 const SUBSCRIBERS: usize = 500;
@@ -218,4 +219,40 @@ fn a_subscriber_of_too_much_is_sent_away<G: Ground>(cell: &Cell<G>) {
     cell.until(|| publisher.peers() == 0);
 }
 
+/// Its topics stay when it goes, as libzmq's do, since it may come back.
+fn topics_of_earlier_subscribers_do_not_shut_out_who_comes_next<G: Ground>(cell: &Cell<G>) {
+    const TOPICS: usize = 130;
+    let (listener, endpoint) = listen();
+    let interval = Some(Duration::from_millis(1));
+    let mut publisher = Pub::builder().reconnect_interval(interval).build(&cell.context).unwrap();
+    publisher.connect(&endpoint).unwrap();
+    // The second one finds no room for its last topics, and then there are those of nobody else.
+    for (letter, is_taken) in [(b'a', true), (b'b', false), (b'b', true)] {
+        let mut subscriber = accept(cell, &listener);
+        subscriber.set_nonblocking(true).unwrap();
+        let topic = vec![letter; 1 << 20];
+        let mut said = handshake("SUB");
+        for less in 0..TOPICS {
+            said.extend(long_header(0, (topic.len() - less) as u64 + 1));
+            said.push(1);
+            said.extend(&topic[less..]);
+        }
+        said.extend(frame(4, b"\x04PING\0\0"));
+        let (mut rest, mut heard, mut is_closed) = (&said[..], Vec::new(), false);
+        let has_answered = |heard: &[u8]| heard.ends_with(b"\x04PONG");
+        cell.until(|| {
+            cell.watchdog.pat();
+            match subscriber.write(&rest[..rest.len().min(1 << 20)]) {
+                Ok(len) => rest = &rest[len..],
+                Err(error) => is_closed = error.kind() != ErrorKind::WouldBlock,
+            }
+            while hear_more(&mut subscriber, &mut heard) {}
+            is_closed || has_answered(&heard)
+        });
+        assert_eq!(has_answered(&heard), is_taken, "{letter}");
+    }
+    assert_eq!(publisher.rejections().count, 0);
+}
+
 cells!([Threads] x [Tcp]: a_subscriber_of_too_much_is_sent_away);
+cells!([Threads] x [Tcp]: topics_of_earlier_subscribers_do_not_shut_out_who_comes_next);

@@ -89,6 +89,8 @@ pub(super) struct Member {
     holding: Holding,
     /// What they take, as [`topic_size`] counts it.
     topics_size: u64,
+    /// Whether some may be those of an earlier peer of its endpoint.
+    has_inherited: bool,
     /// Messages of the log that are for it, if their number is settled.
     pub(super) until: u64,
     /// Those were walked: it is given nothing more.
@@ -145,6 +147,7 @@ impl FanOut {
             topics: 0,
             holding: Holding::default(),
             topics_size: 0,
+            has_inherited: false,
             until: u64::MAX,
             has_parted: false,
             is_full: false,
@@ -162,7 +165,7 @@ impl FanOut {
 
     /// Removes a subscriber and its topics.
     pub(crate) fn leave(&mut self, key: MemberKey) {
-        self.forget_topics(key);
+        self.forget_topics(key, |_| {});
         let member = self.members.remove(key as usize);
         self.parted -= usize::from(member.has_parted);
         self.parting -= usize::from(member.until != u64::MAX && !member.has_parted);
@@ -196,18 +199,29 @@ impl FanOut {
             member.has_parted = true;
             self.parting -= 1;
             self.parted += 1;
-            self.forget_topics(key as MemberKey);
+            self.forget_topics(key as MemberKey, |_| {});
         }
     }
 
-    fn forget_topics(&mut self, key: MemberKey) {
+    fn forget_topics(&mut self, key: MemberKey, mut f: impl FnMut(&[u8])) {
         let member = &mut self.members[key as usize];
         let topics = std::mem::take(&mut member.topics);
         let holding = std::mem::take(&mut member.holding);
+        member.topics_size = 0;
         if topics > 0 {
-            self.subscriptions.remove_holding(key, &holding, |_, _| {});
+            self.subscriptions.remove_holding(key, &holding, |topic, _| f(topic));
             self.feed.shared.remove_interest(topics);
         }
+    }
+
+    /// Forgets all topics if some may be those of an earlier peer of this endpoint, which nobody
+    /// takes back any more. False: they are all this peer's.
+    pub(crate) fn forget_inherited(&mut self, key: MemberKey, f: impl FnMut(&[u8])) -> bool {
+        let has_inherited = std::mem::take(&mut self.members[key as usize].has_inherited);
+        if has_inherited {
+            self.forget_topics(key, f);
+        }
+        has_inherited
     }
 
     /// Whether a subscriber may hold one more topic.
@@ -274,7 +288,9 @@ impl FanOut {
 
     /// A subscriber's connection came or went.
     pub(crate) fn set_connected(&mut self, key: MemberKey, is_connected: bool) {
-        self.members[key as usize].is_connected = is_connected;
+        let member = &mut self.members[key as usize];
+        member.is_connected = is_connected;
+        member.has_inherited |= is_connected && member.topics > 0;
     }
 
     /// Counts messages that a subscriber's connection took, or that it will never get.

@@ -282,8 +282,7 @@ impl Worker {
         if let Control::Subscribe(topic) = &control
             && !fan_out.may_subscribe(member, topic)
         {
-            let size_max = TOPICS_SIZE_MAX;
-            return self.reject(key, PeerMisbehaved::TooManySubscriptions { size_max }.into());
+            return self.end_subscribing(key);
         }
         let has_changed = match &control {
             Control::Subscribe(topic) => fan_out.subscribe(member, topic),
@@ -364,6 +363,25 @@ fn intake(options: &PortOptions) -> Intake {
         SocketType::XPub => Intake::SubscriptionsAndMessages,
         SocketType::Push => Intake::Nothing,
         SocketType::Req => Intake::Answers,
+    /// The peer wants more topics than one may. If earlier peers of its endpoint have left some, all
+    /// are forgotten, and once it is connected again it says anew what it wants.
+    fn end_subscribing(&mut self, key: usize) {
+        let peer = &mut self.peers[key];
+        let Some(port) = self.ports.get_mut(&peer.port) else { return };
+        let (Some(member), Some(fan_out)) = (peer.member, &mut port.fan_out) else { return };
+        let mut wire = peer.wire.as_mut().filter(|_| port.options.reports_subscriptions);
+        let report = |topic: &[u8]| {
+            if let Some(wire) = &mut wire {
+                wire.report(Control::Cancel(Bytes::copy_from_slice(topic)));
+            }
+        };
+        if !fan_out.forget_inherited(member, report) {
+            let size_max = TOPICS_SIZE_MAX;
+            return self.reject(key, PeerMisbehaved::TooManySubscriptions { size_max }.into());
+        }
+        self.lose(key, After::Redial);
+    }
+
         _ => Intake::Messages,
     }
 }
