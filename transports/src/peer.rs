@@ -7,7 +7,7 @@
 //!
 //! Deliberately absent: what happens next. The worker decides that.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use zring_engine::Token;
+use zring_engine::block::Slice;
 use zring_zmtp::Handshake;
 
 use crate::endpoint::{Target, peer_address};
@@ -23,6 +24,10 @@ use crate::notice::{ListenerId, PortId};
 use crate::pipe::WireEnd;
 use crate::receiving::Receiving;
 use crate::sending::Sending;
+
+/// What one peer may take of a turn, counted in commands: some half a millisecond. Others on its
+/// worker wait no longer for it.
+pub(crate) const SHARE: usize = 1000;
 
 /// Where a connection comes from.
 pub(crate) enum Origin {
@@ -74,6 +79,10 @@ pub(crate) struct Peer {
     pub(crate) greeting: Sending,
     pub(crate) sending: Sending,
     pub(crate) receiving: Option<Receiving>,
+    /// Received, and left for turns to come.
+    pub(crate) backlog: VecDeque<Slice>,
+    /// What it has taken of a turn, and of which.
+    pub(crate) share: (u64, usize),
     /// The armed receive, and whether it was told to stop.
     pub(crate) receive: Option<Token>,
     pub(crate) is_stopping: bool,
@@ -110,6 +119,8 @@ impl Peer {
             greeting: Sending::default(),
             sending: Sending::default(),
             receiving: None,
+            backlog: VecDeque::new(),
+            share: (0, 0),
             receive: None,
             is_stopping: false,
             ending: None,
@@ -132,6 +143,17 @@ impl Peer {
 
     pub(crate) fn is_in_traffic(&self) -> bool {
         matches!(self.stage, Stage::Traffic)
+    }
+
+    /// Whether it has had its share of this turn.
+    pub(crate) fn is_served(&self, turn: u64) -> bool {
+        self.share.0 == turn && self.share.1 >= SHARE
+    }
+
+    /// It has taken so much more of this turn.
+    pub(crate) fn charge(&mut self, turn: u64, units: usize) {
+        let before = if self.share.0 == turn { self.share.1 } else { 0 };
+        self.share = (turn, before + units);
     }
 
     pub(crate) fn is_ending(&self) -> bool {

@@ -32,6 +32,9 @@ const GATHER_STEP: usize = 256 * 1024;
 /// A gathered frame of up to this many bytes is copied into the log.
 const GATHER_COPY_MAX: usize = 32 * 1024;
 
+/// Bytes that are sorted in one go: some hundred subscriptions.
+const PART_SIZE: usize = 8 * 1024;
+
 /// Bytes of a gathered frame that there is memory for from the start: a body of 1 KiB.
 const GATHERED: usize = frame::header_len(1024) + 1024;
 
@@ -92,6 +95,11 @@ impl Receiving {
     /// Whether a frame has begun whose end has not come.
     pub(crate) fn is_within_frame(&self) -> bool {
         !self.gathered.is_empty()
+    }
+
+    /// How many bytes to hand over at once: few, where each frame is looked at.
+    pub(crate) fn part_size(&self) -> usize {
+        if self.intake.is_sorted() { PART_SIZE } else { usize::MAX }
     }
 
     /// Hands up what was received. After an error, what was whole before it has gone up.

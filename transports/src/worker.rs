@@ -106,6 +106,10 @@ pub struct Worker {
     look_ups: usize,
     /// Peers whose next send may be started.
     due: Vec<usize>,
+    /// Peers that have a backlog, some more than once.
+    behind: Vec<usize>,
+    /// How many there were.
+    turns: u64,
     /// Publishers whose log has more to be walked, each once, in turn.
     walks: VecDeque<PortId>,
     /// Kept for their memory: connections that a walk has given something; what was posted, what
@@ -149,6 +153,8 @@ impl Worker {
             generations: 0,
             look_ups: 0,
             due: Vec::new(),
+            behind: Vec::new(),
+            turns: 0,
             walks: VecDeque::new(),
             touched: Vec::new(),
             notices: Vec::new(),
@@ -193,7 +199,7 @@ impl Worker {
     /// When the next turn is due although nothing has happened.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let is_due = self.has_work() || self.reactor.is_due();
+        let is_due = self.has_work() || !self.behind.is_empty() || self.reactor.is_due();
         if is_due { Some(self.clock.now()) } else { self.timers.next_deadline() }
     }
 
@@ -215,6 +221,7 @@ impl Worker {
             (self.received, self.sent_at_once, self.has_granted) = (0, 0, false);
             return Ok(());
         }
+        self.turns += 1;
         self.read_notices();
         self.walk();
         self.start_sends();
@@ -227,6 +234,7 @@ impl Worker {
             self.complete(completion);
         }
         self.completions = completions;
+        self.catch_up();
         self.run_timers();
         if let Err(error) = turned
             && error != zring_engine::Error::Interrupted
@@ -269,7 +277,10 @@ impl Worker {
     #[must_use]
     #[inline]
     pub fn is_idle(&self) -> bool {
-        !self.has_work() && self.timers.is_empty() && self.reactor.is_idle()
+        !self.has_work()
+            && self.behind.is_empty()
+            && self.timers.is_empty()
+            && self.reactor.is_idle()
     }
 
     /// Whether the kernel has something for a turn.
@@ -282,7 +293,7 @@ impl Worker {
     /// No wait while there is work, or when all is done; otherwise none beyond the next timer, and
     /// parked.
     fn limit_wait(&self, wait: Wait) -> Wait {
-        let is_busy = self.has_work() || self.is_done();
+        let is_busy = self.has_work() || !self.behind.is_empty() || self.is_done();
         if matches!(wait, Wait::No) || is_busy || !self.mailbox.park() {
             return Wait::No;
         }

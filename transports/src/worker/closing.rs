@@ -30,6 +30,7 @@ impl Worker {
         let after = if stays { After::Redial } else { After::Remove };
         peer.stage = Stage::Ending(after);
         (peer.receiving, peer.ending) = (None, None);
+        peer.backlog.clear();
         if let Some(fd) = &peer.fd {
             // Ends receives and polls, and whoever sends through the lane and waits for room; a
             // connection that is already gone needs no more.
@@ -198,6 +199,7 @@ impl Worker {
         let peer = &mut self.peers[key];
         peer.stage = Stage::Draining;
         peer.receiving = None;
+        peer.backlog.clear();
         if let Some(fd) = &peer.fd {
             // A connection that is already gone ends with its receive.
             let _result = shutdown(fd, Shutdown::Write);

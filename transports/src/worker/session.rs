@@ -25,6 +25,9 @@ use crate::port::PortOptions;
 use crate::receiving::{Incoming, Intake, Receiving, TTL_UNIT, append};
 use crate::rejections::RejectedPeer;
 
+/// Bytes that a turn is charged for as for a command: long ones take their time.
+const BYTES_PER_COMMAND: usize = 64;
+
 impl Worker {
     pub(super) fn start_handshake(&mut self, key: usize) {
         let peer = &mut self.peers[key];
@@ -61,7 +64,10 @@ impl Worker {
         self.peers[key].silent_until = None;
         match &mut self.peers[key].stage {
             Stage::Handshake(_) => self.continue_handshake(key, slice),
-            Stage::Traffic => self.take_received(key, slice),
+            Stage::Traffic => {
+                self.peers[key].backlog.push_back(slice);
+                self.take_backlog(key);
+            }
             _ => {}
         }
     }
@@ -148,7 +154,8 @@ impl Worker {
         }
         self.set_member_connected(key, true);
         self.make_due(key);
-        self.take_received(key, rest);
+        self.peers[key].backlog.push_back(rest);
+        self.take_backlog(key);
     }
 
     /// Makes a publisher's peer a member of its fan-out.
@@ -185,6 +192,58 @@ impl Worker {
         self.count_sent(key, messages, 0);
     }
 
+    /// Takes what was received, as far as this peer's share of the turn goes. What is left is for
+    /// the next one, and what is still to come stays in the kernel until then.
+    fn take_backlog(&mut self, key: usize) {
+        while let Some(peer) = self.peers.get_mut(key)
+            && peer.is_in_traffic()
+            && let Some(mut slice) = peer.backlog.pop_front()
+        {
+            if peer.is_served(self.turns) {
+                peer.backlog.push_front(slice);
+                self.behind.push(key);
+                return self.stop_receiving(key);
+            }
+            let part_size = peer.receiving.as_ref().expect("traffic is received").part_size();
+            if slice.len() > part_size {
+                let part = slice.slice(0..part_size);
+                slice.advance(part_size);
+                peer.backlog.push_front(slice);
+                slice = part;
+            }
+            self.take_received(key, slice);
+        }
+    }
+
+    /// Goes on with peers that had more than their share of the last turn.
+    pub(super) fn catch_up(&mut self) {
+        let mut behind = std::mem::take(&mut self.behind);
+        behind.sort_unstable();
+        behind.dedup();
+        for key in behind {
+            self.take_backlog(key);
+            self.go_on_receiving(key);
+        }
+    }
+
+    /// Receives on, or ends a connection that has ended, once all is taken and there is room.
+    fn go_on_receiving(&mut self, key: usize) {
+        let Some(peer) = self.peers.get(key) else { return };
+        if !peer.is_in_traffic() || !peer.backlog.is_empty() {
+            return;
+        }
+        let ending = peer.ending;
+        // Each time that a dialed one came back it would bring more to a pipe that is full.
+        let goes = ending.is_some() && matches!(peer.origin, Origin::Accepted { .. });
+        if !goes && !self.has_room(key) {
+            return;
+        }
+        match ending {
+            Some(after) => self.lose(key, after),
+            None => self.arm_receive(key),
+        }
+    }
+
     /// Hands up what was received, and answers what was asked. What comes for a full pipe goes up
     /// as well, for it takes as much memory here, and is the last before the socket has read.
     fn take_received(&mut self, key: usize, slice: Slice) {
@@ -194,7 +253,11 @@ impl Worker {
         let receiving = peer.receiving.as_mut().expect("traffic is received");
         let wire = peer.wire.as_mut().expect("traffic has a pipe");
         let before = wire.allowance.written();
+        let len = slice.len();
         let result = receiving.receive(slice, wire, &mut incoming, &mut self.spares);
+        if !incoming.is_empty() {
+            peer.charge(self.turns, incoming.len() + len / BYTES_PER_COMMAND);
+        }
         for item in incoming.drain(..) {
             self.handle_incoming(key, item);
         }
@@ -300,6 +363,25 @@ impl Worker {
         }
     }
 
+    /// The peer wants more topics than one may. If earlier peers of its endpoint have left some, all
+    /// are forgotten, and once it is connected again it says anew what it wants.
+    fn end_subscribing(&mut self, key: usize) {
+        let peer = &mut self.peers[key];
+        let Some(port) = self.ports.get_mut(&peer.port) else { return };
+        let (Some(member), Some(fan_out)) = (peer.member, &mut port.fan_out) else { return };
+        let mut wire = peer.wire.as_mut().filter(|_| port.options.reports_subscriptions);
+        let report = |topic: &[u8]| {
+            if let Some(wire) = &mut wire {
+                wire.report(Control::Cancel(Bytes::copy_from_slice(topic)));
+            }
+        };
+        if !fan_out.forget_inherited(member, report) {
+            let size_max = TOPICS_SIZE_MAX;
+            return self.reject(key, PeerMisbehaved::TooManySubscriptions { size_max }.into());
+        }
+        self.lose(key, After::Redial);
+    }
+
     /// The pipe is full: what comes stays in the kernel.
     fn stop_receiving(&mut self, key: usize) {
         let peer = &mut self.peers[key];
@@ -313,12 +395,8 @@ impl Worker {
 
     /// The socket has read from its pipe, which was full.
     pub(super) fn handle_writable_pipe(&mut self, pipe: crate::pipe::PipeId) {
-        let Some(&Reached::Peer(key)) = self.reached.get(&pipe) else { return };
-        if self.peers[key].is_in_traffic() && self.has_room(key) {
-            match self.peers[key].ending {
-                Some(after) => self.lose(key, after),
-                None => self.arm_receive(key),
-            }
+        if let Some(&Reached::Peer(key)) = self.reached.get(&pipe) {
+            self.go_on_receiving(key);
         }
     }
 
@@ -329,19 +407,15 @@ impl Worker {
         if peer.is_ending() {
             return;
         }
-        let may_go_on = self.has_room(key) || !self.peers[key].is_in_traffic();
-        if was_stopped && result.is_ok() {
-            if may_go_on {
-                self.arm_receive(key);
-            }
-            return;
+        let is_over = !(was_stopped && result.is_ok());
+        if peer.is_in_traffic() {
+            peer.ending = is_over.then_some(After::Redial);
+            self.go_on_receiving(key);
+        } else if is_over {
+            self.lose(key, After::Redial);
+        } else {
+            self.arm_receive(key);
         }
-        let peer = &mut self.peers[key];
-        if may_go_on || matches!(peer.origin, Origin::Accepted { .. }) {
-            return self.lose(key, After::Redial);
-        }
-        // Each time that it came back it would bring more to a pipe that is full.
-        peer.ending = Some(After::Redial);
     }
 }
 
@@ -363,25 +437,6 @@ fn intake(options: &PortOptions) -> Intake {
         SocketType::XPub => Intake::SubscriptionsAndMessages,
         SocketType::Push => Intake::Nothing,
         SocketType::Req => Intake::Answers,
-    /// The peer wants more topics than one may. If earlier peers of its endpoint have left some, all
-    /// are forgotten, and once it is connected again it says anew what it wants.
-    fn end_subscribing(&mut self, key: usize) {
-        let peer = &mut self.peers[key];
-        let Some(port) = self.ports.get_mut(&peer.port) else { return };
-        let (Some(member), Some(fan_out)) = (peer.member, &mut port.fan_out) else { return };
-        let mut wire = peer.wire.as_mut().filter(|_| port.options.reports_subscriptions);
-        let report = |topic: &[u8]| {
-            if let Some(wire) = &mut wire {
-                wire.report(Control::Cancel(Bytes::copy_from_slice(topic)));
-            }
-        };
-        if !fan_out.forget_inherited(member, report) {
-            let size_max = TOPICS_SIZE_MAX;
-            return self.reject(key, PeerMisbehaved::TooManySubscriptions { size_max }.into());
-        }
-        self.lose(key, After::Redial);
-    }
-
         _ => Intake::Messages,
     }
 }

@@ -1,8 +1,10 @@
-//! Claims about workers: their end, a socket that makes no call, its marks, and time.
+//! Claims about workers: their end, a socket that makes no call, its marks, a peer's share of a
+//! turn, and time.
 
 mod ending;
 mod marks;
 mod passing;
+mod sharing;
 mod time;
 
 use std::io::{Read, Write};
