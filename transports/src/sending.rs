@@ -181,16 +181,19 @@ impl Sending {
     ) -> u64 {
         let mut skipped = 0;
         let mut has_caught_up = false;
-        while self.bytes < SEND_SIZE && !has_caught_up {
+        while self.bytes + self.commands.len() < SEND_SIZE && !has_caught_up {
             let Some(run) = log.next_run() else {
-                self.end_run();
+                self.tail = Tail::Boundary;
                 break;
             };
-            let pieces = self.queue.len();
+            let before = (self.queue.len(), self.commands.len());
             skipped += self.take_run(run, &mut control);
             // What was just taken has grown: the writer is at work on another core, and every look
             // costs it a cache miss.
-            has_caught_up = pieces > 0 && self.queue.len() == pieces;
+            has_caught_up = before.0 > 0 && before == (self.queue.len(), self.commands.len());
+        }
+        if self.tail == Tail::Boundary && self.bytes < SEND_SIZE {
+            self.push_commands();
         }
         skipped
     }
@@ -245,11 +248,10 @@ impl Sending {
                 self.push_body(bytes, ends_message, u64::from(messages));
             }
             Run::Record { content: Record::Control(content), messages } => {
-                let sent = self.count_with_last(u64::from(messages));
-                self.end_run();
+                // A message ended, and whatever comes next is told behind this.
+                self.tail = Tail::Boundary;
                 control(content, &mut self.commands);
-                self.push_commands();
-                return sent;
+                return self.count_with_last(u64::from(messages));
             }
             Run::Record { content: Record::Frames(slice), messages } => {
                 self.push_slice(slice, u64::from(messages), false);
@@ -260,6 +262,9 @@ impl Sending {
 
     /// Counts messages with the last piece of them. Answers those of which no piece is left.
     fn count_with_last(&mut self, messages: u64) -> u64 {
+        if messages == 0 {
+            return 0;
+        }
         let Some(last) = self.queue.iter_mut().rfind(|queued| !queued.is_command()) else {
             return messages;
         };
