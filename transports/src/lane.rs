@@ -206,6 +206,15 @@ impl Way {
         skipped
     }
 
+    /// As [`fill`](Self::fill), but moves all there is, whatever one send can carry.
+    pub(crate) fn take_all(
+        &mut self,
+        sending: &mut Sending,
+        mut control: impl FnMut(Control, &mut Vec<u8>),
+    ) -> u64 {
+        self.hand_over(sending, &mut control) + sending.take_all(&mut self.log, control)
+    }
+
     /// Moves to `sending` what the writer has begun to send. Answers as [`fill`](Self::fill).
     pub(crate) fn hand_over(
         &mut self,

@@ -27,6 +27,7 @@ mod sending;
 mod spares;
 pub mod subscriptions;
 mod tcp;
+mod told;
 pub mod worker;
 
 pub use error::Error;

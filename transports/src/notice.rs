@@ -122,6 +122,8 @@ pub enum Notice {
     Readable(PipeId),
     /// This pipe's inbound log has room again.
     Writable(PipeId),
+    /// Many subscriptions were written to this pipe's outbound log: they need not all wait there.
+    Condense(PipeId),
     /// Stop accepting, and close what this listener accepted, at the deadline at the latest; of a
     /// publisher's messages, so many are still for it.
     Unlisten(ListenerId, Option<Instant>, u64),

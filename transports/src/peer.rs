@@ -7,13 +7,12 @@
 //!
 //! Deliberately absent: what happens next. The worker decides that.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use zring_engine::Token;
 use zring_engine::block::Slice;
 use zring_zmtp::Handshake;
@@ -24,6 +23,7 @@ use crate::notice::{ListenerId, PortId};
 use crate::pipe::WireEnd;
 use crate::receiving::Receiving;
 use crate::sending::Sending;
+use crate::told::Told;
 
 /// What one peer may take of a turn, counted in commands: some half a millisecond. Others on its
 /// worker wait no longer for it.
@@ -90,8 +90,8 @@ pub(crate) struct Peer {
     pub(crate) ending: Option<After>,
     /// The version both sides speak: from 1 on, subscriptions are commands.
     pub(crate) minor: u8,
-    /// What a subscriber's peer was told, to be told again after a reconnect.
-    pub(crate) subscriptions: BTreeSet<Bytes>,
+    /// What a subscriber's peer is told.
+    pub(crate) told: Told,
     /// The pipe is to be closed when all is sent, or at the deadline.
     pub(crate) hang_up: Option<Option<Instant>>,
     /// Messages that count as sent because their beginning went to a lost connection.
@@ -125,7 +125,7 @@ impl Peer {
             is_stopping: false,
             ending: None,
             minor: 0,
-            subscriptions: BTreeSet::new(),
+            told: Told::default(),
             hang_up: None,
             skipped: 0,
             operations: 0,

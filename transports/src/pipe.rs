@@ -38,6 +38,8 @@ const CATCH_UP_DOUBLINGS: u32 = 4;
 const LONE_AFTER: Duration = Duration::from_micros(50);
 /// Bytes that a writer leaves to its reader: then much is written, and some sent ahead.
 const AHEAD_SIZE: u64 = 256 * 1024;
+/// What is no message and may wait in a log for a connection, before it is condensed.
+const CONTROLS_MAX: usize = 1024;
 /// Sizes of a log's first block and of those under flow, in bytes. One of the latter fits a segment
 /// of TCP over loopback, whose MTU is 64 KiB.
 const LOG_BLOCK_SIZES: (usize, usize) = (4 * 1024, 64 * 1024 - 64);
@@ -243,6 +245,8 @@ pub struct Outbound {
     told: Option<(Instant, u64)>,
     /// Bytes in the log from which on much was written.
     much_from: u64,
+    /// Written to the log that are no messages.
+    controls: usize,
 }
 
 impl Outbound {
@@ -364,6 +368,12 @@ impl Outbound {
     pub fn write_control(&mut self, control: Control) {
         self.log.append_record(Record::Control(control), 0);
         self.log.publish(0);
+        self.controls += 1;
+        if self.controls.is_multiple_of(CONTROLS_MAX)
+            && let Side::Worker(mailbox) = &self.bell.other.side
+        {
+            mailbox.post(Notice::Condense(self.bell.other.id));
+        }
         self.bell.ring();
     }
 
@@ -593,7 +603,8 @@ impl Direction {
         let scheduled = Arc::new(Scheduled::default());
         let bell = Bell::new(scheduled.clone(), reader, is_local);
         let much_from = AHEAD_SIZE;
-        let outbound = Outbound { log: writer, allowance, bell, lane: None, told: None, much_from };
+        let (lane, told, controls) = Default::default();
+        let outbound = Outbound { log: writer, allowance, bell, lane, told, much_from, controls };
         Self { outbound, log, consumption, scheduled }
     }
 

@@ -198,6 +198,23 @@ impl Sending {
         skipped
     }
 
+    /// As [`fill`](Self::fill), but takes all there is.
+    pub(crate) fn take_all(
+        &mut self,
+        log: &mut Reader<Record>,
+        mut control: impl FnMut(Control, &mut Vec<u8>),
+    ) -> u64 {
+        let runs = std::iter::from_fn(|| log.next_run());
+        let skipped = runs.map(|run| self.take_run(run, &mut control)).sum();
+        self.end_run();
+        skipped
+    }
+
+    /// Whether a send could start that carries more than is queued.
+    pub(crate) fn has_room(&self) -> bool {
+        self.bytes < SEND_SIZE && !self.is_blocked
+    }
+
     /// Nothing more was published: a message ended.
     pub(crate) fn end_run(&mut self) {
         self.tail = Tail::Boundary;

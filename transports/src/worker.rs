@@ -325,6 +325,7 @@ impl Worker {
         match notice {
             Notice::Readable(pipe) => self.handle_readable(pipe),
             Notice::Writable(pipe) => self.handle_writable_pipe(pipe),
+            Notice::Condense(pipe) => self.condense(pipe),
             Notice::Open(open) => self.open_port(*open),
             Notice::Listen { port, listener, fd, endpoint } => {
                 self.listen(Listener::new(port, listener, fd, endpoint));

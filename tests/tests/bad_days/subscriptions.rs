@@ -2,6 +2,7 @@
 //!
 //! The publisher is a raw one, for what it is told is the claim, byte by byte.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::Duration;
 
@@ -45,6 +46,54 @@ fn topics_in(mut bytes: &[u8]) -> Vec<&[u8]> {
     assert_eq!(bytes, [], "another frame");
     topics.sort_unstable();
     topics
+}
+
+/// How many frames of ZMTP 3.0 these are, and which topics are wanted behind them.
+fn wanted_by(mut bytes: &[u8]) -> (usize, BTreeSet<&[u8]>) {
+    let (mut count, mut wanted) = (0, BTreeSet::new());
+    while let [0, len, is_wanted, rest @ ..] = bytes {
+        let (topic, rest) = rest.split_at(usize::from(*len) - 1);
+        if *is_wanted == 1 {
+            wanted.insert(topic)
+        } else {
+            wanted.remove(topic)
+        };
+        (bytes, count) = (rest, count + 1);
+    }
+    assert_eq!(bytes, [], "another frame");
+    (count, wanted)
+}
+
+/// Nobody hears it, for nobody has said hello, or for who has does not read.
+fn a_mind_that_changes_for_ever_comes_to_what_is_wanted<G: Ground>(cell: &Cell<G>) {
+    const CHANGES: usize = 50_000;
+    let hello = handshake("SUB").len();
+    for is_absent in [true, false] {
+        let (listener, endpoint) = listen();
+        set_socket_recv_buffer_size(&listener, BUFFER_SIZE).unwrap();
+        let mut sub = Sub::builder().send_buffer(Some(BUFFER_SIZE)).build(&cell.context).unwrap();
+        sub.connect(&endpoint).unwrap();
+        let mut publisher = accept(cell, &listener);
+        let mut heard = Vec::new();
+        if !is_absent {
+            publisher.write_all(&handshake("PUB")).unwrap();
+            hear(cell, &mut publisher, &mut heard, |heard| heard.len() >= hello);
+        }
+        sub.subscribe("kept").unwrap();
+        for _ in 0..CHANGES {
+            sub.subscribe("t").unwrap();
+            sub.unsubscribe("t").unwrap();
+        }
+        sub.subscribe("last").unwrap();
+        if is_absent {
+            publisher.write_all(&handshake("PUB")).unwrap();
+        }
+        let end = told(0, true, b"last");
+        hear(cell, &mut publisher, &mut heard, |heard| heard.ends_with(&end));
+        let (count, wanted) = wanted_by(&heard[hello..]);
+        assert_eq!(wanted, BTreeSet::from([&b"kept"[..], b"last"]));
+        assert!(count < CHANGES, "{count} frames for {} calls", 2 * CHANGES + 2);
+    }
 }
 
 /// Half of them are there before the connection, and half come while it takes nothing.
@@ -136,5 +185,6 @@ cells!(
     [Threads, Caller] x [Tcp]:
     no_subscription_is_lost_at_the_mark,
     a_publisher_that_comes_late_is_told_all_at_a_mark_of_one,
+    a_mind_that_changes_for_ever_comes_to_what_is_wanted,
     a_publisher_that_comes_back_is_told_what_is_still_wanted,
 );

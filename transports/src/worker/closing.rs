@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{Shutdown, shutdown};
 
-use super::session::pass_on;
 use super::{Reached, Timer, Worker};
 use crate::notice::{Event, PortId};
 use crate::peer::{After, Origin, Peer, Stage};
@@ -96,10 +95,8 @@ impl Worker {
     fn hand_over(&mut self, key: usize) -> u64 {
         let peer = &mut self.peers[key];
         let Some(lane) = peer.wire.as_ref().and_then(|wire| wire.lane.as_ref()) else { return 0 };
-        let (known, minor) = (&mut peer.subscriptions, peer.minor);
-        lane.take().hand_over(&mut peer.sending, |control, out| {
-            pass_on(known, minor, &control, out);
-        })
+        let (told, minor) = (&mut peer.told, peer.minor);
+        lane.take().hand_over(&mut peer.sending, |control, out| told.tell(minor, &control, out))
     }
 
     fn remove(&mut self, key: usize) {

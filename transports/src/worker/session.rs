@@ -20,7 +20,7 @@ use super::{Reached, Timer, Worker};
 use crate::fan_out::TOPICS_SIZE_MAX;
 use crate::notice::{Attachment, Event};
 use crate::peer::{After, Origin, Peer, Stage};
-use crate::pipe::{Control, Counters};
+use crate::pipe::{Control, Counters, PipeId};
 use crate::port::PortOptions;
 use crate::receiving::{Incoming, Intake, Receiving, TTL_UNIT, append};
 use crate::rejections::RejectedPeer;
@@ -147,8 +147,9 @@ impl Worker {
                 let pipe = peer.wire.as_ref().expect("a dialed peer has its pipe").id;
                 if !is_back {
                     options.joint.inbox.post(Event::Connected(pipe, theirs.routing_id));
-                } else if options.subscribes() {
-                    self.replay_subscriptions(key);
+                }
+                if options.subscribes() {
+                    self.tell_all(key, is_back);
                 }
             }
         }
@@ -176,20 +177,34 @@ impl Worker {
         }
     }
 
-    /// Tells a peer that came back all it was told before. What was queued for it is dropped, as
-    /// libzmq does (`session_base.cpp`, reconnect), but for subscriptions.
-    fn replay_subscriptions(&mut self, key: usize) {
+    /// Tells a dialed peer all that is wanted already. If it came back, what was queued for it is
+    /// dropped, as libzmq does (`session_base.cpp`, reconnect), but for subscriptions.
+    fn tell_all(&mut self, key: usize, is_back: bool) {
         let peer = &mut self.peers[key];
-        let wire = peer.wire.as_ref().expect("a dialed peer has its pipe");
-        let lane = wire.lane.as_ref().expect("a subscriber writes to its pipe");
-        let mut messages = peer.sending.clear();
-        messages += lane.take().clear(|control| remember(&mut peer.subscriptions, &control));
-        let minor = peer.minor;
-        for topic in &peer.subscriptions {
-            let control = Control::Subscribe(topic.clone());
-            peer.sending.push_command(|out| encode_control(minor, &control, out));
+        let (minor, told) = (peer.minor, &mut peer.told);
+        let mut dropped = 0;
+        if is_back {
+            let wire = peer.wire.as_ref().expect("a dialed peer has its pipe");
+            let lane = wire.lane.as_ref().expect("a subscriber writes to its pipe");
+            dropped = peer.sending.clear() + lane.take().clear(|control| told.note(&control));
         }
-        self.count_sent(key, messages, 0);
+        peer.sending.push_command(|out| told.tell_all(minor, out));
+        self.count_sent(key, dropped, 0);
+    }
+
+    /// Many subscriptions were written to a pipe. What its peer cannot be told now is taken out of
+    /// the log, where it would grow with every change of mind.
+    pub(super) fn condense(&mut self, pipe: PipeId) {
+        let Some(&Reached::Peer(key)) = self.reached.get(&pipe) else { return };
+        let peer = &mut self.peers[key];
+        if peer.is_ending() || peer.is_in_traffic() && peer.sending.has_room() {
+            return self.make_due(key);
+        }
+        let lane = peer.wire.as_ref().and_then(|wire| wire.lane.as_ref());
+        let Some(mut way) = lane.and_then(|lane| lane.try_take()) else { return };
+        way.close();
+        let told = &mut peer.told;
+        peer.skipped += way.take_all(&mut peer.sending, |control, _| told.put_off(control));
     }
 
     /// Takes what was received, as far as this peer's share of the turn goes. What is left is for
@@ -394,7 +409,7 @@ impl Worker {
     }
 
     /// The socket has read from its pipe, which was full.
-    pub(super) fn handle_writable_pipe(&mut self, pipe: crate::pipe::PipeId) {
+    pub(super) fn handle_writable_pipe(&mut self, pipe: PipeId) {
         if let Some(&Reached::Peer(key)) = self.reached.get(&pipe) {
             self.go_on_receiving(key);
         }
@@ -438,34 +453,5 @@ fn intake(options: &PortOptions) -> Intake {
         SocketType::Push => Intake::Nothing,
         SocketType::Req => Intake::Answers,
         _ => Intake::Messages,
-    }
-}
-
-/// Encodes what a subscriber's peer is told from its log, and keeps it in mind.
-pub(super) fn pass_on(
-    known: &mut std::collections::BTreeSet<Bytes>,
-    minor: u8,
-    control: &Control,
-    out: &mut Vec<u8>,
-) {
-    remember(known, control);
-    encode_control(minor, control, out);
-}
-
-/// Keeps in mind what a subscriber's peer was told.
-fn remember(known: &mut std::collections::BTreeSet<Bytes>, control: &Control) {
-    match control {
-        Control::Subscribe(topic) => known.insert(topic.clone()),
-        Control::Cancel(topic) => known.remove(topic),
-    };
-}
-
-/// A subscription as the peer's version of ZMTP wants it.
-fn encode_control(minor: u8, control: &Control, out: &mut Vec<u8>) {
-    match (control, minor) {
-        (Control::Subscribe(topic), 0) => command::encode_subscribe_message(topic, out),
-        (Control::Subscribe(topic), _) => command::encode_subscribe(topic, out),
-        (Control::Cancel(topic), 0) => command::encode_cancel_message(topic, out),
-        (Control::Cancel(topic), _) => command::encode_cancel(topic, out),
     }
 }

@@ -10,7 +10,6 @@ use zring_engine::Errno;
 use zring_zmtp::Error as ProtocolError;
 
 use super::Worker;
-use super::session::pass_on;
 use crate::notice::Event;
 use crate::peer::{After, Peer, Stage};
 
@@ -213,11 +212,15 @@ fn fill(peer: &mut Peer) -> bool {
     let Some(lane) = &wire.lane else { return true };
     let Some(mut way) = lane.try_take() else { return false };
     way.close();
-    let minor = peer.minor;
-    let subscriptions = &mut peer.subscriptions;
-    peer.skipped += way.fill(&mut peer.sending, |control, out| {
-        pass_on(subscriptions, minor, &control, out);
-    });
+    let (minor, told) = (peer.minor, &mut peer.told);
+    if told.is_late() {
+        if !peer.sending.has_room() {
+            return true;
+        }
+        peer.sending.push_command(|out| told.catch_up(minor, out));
+        peer.sending.end_run();
+    }
+    peer.skipped += way.fill(&mut peer.sending, |control, out| told.tell(minor, &control, out));
     let is_free = peer.sending.is_idle() && peer.greeting.is_idle() && peer.hang_up.is_none();
     if let Some(fd) = &peer.fd
         && is_free
