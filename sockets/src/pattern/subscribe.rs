@@ -5,7 +5,7 @@
 //! room, and each new publisher is told all of them. SUB looks at what arrives once more.
 //!
 //! Deliberately absent: what each publisher was told. Its session keeps that, for when it comes
-//! back (`transports/src/worker/session.rs`).
+//! back (`transports/src/told.rs`).
 
 use bytes::Bytes;
 use zring_transports::message::{FrameBody, Message};
