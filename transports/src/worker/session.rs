@@ -378,8 +378,8 @@ impl Worker {
         }
     }
 
-    /// The peer wants more topics than one may. If earlier peers of its endpoint have left some, all
-    /// are forgotten, and once it is connected again it says anew what it wants.
+    /// The peer wants more topics than one may. If earlier peers of its endpoint have left some,
+    /// all are forgotten, and once it is connected again it says anew what it wants.
     fn end_subscribing(&mut self, key: usize) {
         let peer = &mut self.peers[key];
         let Some(port) = self.ports.get_mut(&peer.port) else { return };
