@@ -265,7 +265,8 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
             is_lossless: options.is_lossless,
             tuning: options.tuning.clone(),
             joint: self.joint.clone(),
-            rejections: self.rejections.clone(),
+            rejections: self.observer.rejections.clone(),
+            failed_connects: self.observer.failed_connects.clone(),
         }
     }
 

@@ -27,6 +27,7 @@ mod builder;
 mod driver;
 mod endpoints;
 mod error;
+mod observer;
 pub mod pattern;
 mod pipes;
 mod poller;
@@ -39,16 +40,17 @@ pub use driver::{
     AnyContext, Caller, Context, ContextBuilder, Driver, IoThreads, LocalContext, Wait,
 };
 pub use error::Error;
+pub use observer::{Observer, PipeCounters};
 pub use poller::{Interest, Pollable, Poller, Ready};
-pub use socket::{PipeCounters, Socket};
+pub use socket::Socket;
 /// In [`TransportError::Kernel`] and [`EngineError::Kernel`]:
 pub use zring_engine::Errno;
 /// In [`TransportError::Engine`]:
 pub use zring_engine::Error as EngineError;
 pub use zring_engine::{Features, Release};
 pub use zring_transports::Error as TransportError;
+pub use zring_transports::incidents::{Incidents, RejectedPeer};
 pub use zring_transports::message::{INLINE_MAX, Message, Payload};
-pub use zring_transports::rejections::{RejectedPeer, Rejections};
 pub use zring_zmtp::{
     Error as ProtocolError, InvalidFrame, PeerIncompatible, PeerMisbehaved, SocketType,
 };

@@ -16,6 +16,8 @@ use zring_transports::message::{FrameBody, Message};
 use zring_transports::notice::Remnant;
 use zring_transports::pipe::{Control, Counters, Item, PipeEnd, PipeId};
 
+use crate::observer::{Ledger, Record};
+
 /// Names a pipe within its socket.
 pub(crate) type PipeKey = usize;
 
@@ -118,11 +120,6 @@ impl Pipe {
         &self.end.counters
     }
 
-    /// Messages written here, and not to a fan-out log.
-    pub(crate) fn written(&self) -> Option<u64> {
-        self.end.outbound.as_ref().map(|out| out.written())
-    }
-
     /// An inproc peer has come, whose mark adds to ours.
     pub(crate) fn raise_mark(&mut self, by: usize) {
         if let Some(outbound) = &mut self.end.outbound {
@@ -132,13 +129,31 @@ impl Pipe {
 }
 
 /// See the [module](self).
-#[derive(Default)]
 pub(crate) struct Pipes {
     slab: Slab<Pipe>,
     keys: HashMap<PipeId, PipeKey, FxBuildHasher>,
+    ledger: Ledger,
 }
 
 impl Pipes {
+    pub(crate) fn new(ledger: Ledger) -> Self {
+        Self { slab: Slab::new(), keys: HashMap::default(), ledger }
+    }
+
+    /// Enters what is known of a pipe into the ledger.
+    pub(crate) fn enter(&self, key: PipeKey) {
+        let Some(Pipe { end, routing_id, endpoint, address, .. }) = self.slab.get(key) else {
+            return;
+        };
+        let record = Record {
+            endpoint: endpoint.clone(),
+            address: *address,
+            routing_id: routing_id.clone(),
+            counters: end.counters.clone(),
+        };
+        self.ledger.enter(end.id, record);
+    }
+
     pub(crate) fn insert(&mut self, pipe: Pipe) -> PipeKey {
         let id = pipe.end.id;
         let key = self.slab.insert(pipe);
@@ -162,6 +177,7 @@ impl Pipes {
     pub(crate) fn remove(&mut self, key: PipeKey) -> Option<Pipe> {
         let pipe = self.slab.try_remove(key)?;
         self.keys.remove(&pipe.end.id);
+        self.ledger.strike(pipe.end.id);
         Some(pipe)
     }
 

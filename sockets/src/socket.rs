@@ -6,7 +6,6 @@
 //!
 //! Deliberately absent: the wire. Endpoints and connections are in `endpoints.rs` and below.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,15 +13,17 @@ use bytes::Bytes;
 use zring_engine::courtesy::Patience;
 use zring_engine::deadline_after;
 use zring_engine::park::Parker;
+use zring_transports::Error as TransportError;
+use zring_transports::incidents::{Incidents, RejectedPeer};
 use zring_transports::message::{FrameBody, Message, Payload};
 use zring_transports::notice::{Arrival, Attachment, Event, Notice, PortId, SocketInbox};
 use zring_transports::pipe::{Joint, Marks, PipeId, frame_len};
-use zring_transports::rejections::{RejectionLog, Rejections};
 
 use crate::Error;
 use crate::builder::{Builder, Options};
 use crate::driver::{AnyContext, Driver, IoThreads};
 use crate::endpoints::Endpoints;
+use crate::observer::{Observer, PipeCounters};
 use crate::pattern::{Pattern, Receives, Refusal, Sends, Subscribes};
 use crate::pipes::{Pipe, PipeKey, Pipes};
 
@@ -54,7 +55,7 @@ pub struct Socket<P: Pattern, D: Driver = IoThreads> {
     pub(crate) joint: Joint,
     pub(crate) port: PortId,
     pub(crate) endpoints: Endpoints,
-    pub(crate) rejections: RejectionLog,
+    pub(crate) observer: Observer,
     parker: Arc<Parker>,
     patience: Patience,
     /// Kept for its memory.
@@ -89,15 +90,16 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
             marks: Marks { send: options.send_mark, receive: options.receive_mark },
             is_local: D::IS_LOCAL,
         };
+        let observer = Observer::default();
         Ok(Self {
             pattern: P::new(&options.setup(pools, D::IS_LOCAL)),
-            pipes: Pipes::default(),
+            pipes: Pipes::new(observer.ledger().clone()),
             driver,
             options,
             joint,
             port: PortId::fresh(),
             endpoints: Endpoints::default(),
-            rejections: RejectionLog::default(),
+            observer,
             parker,
             patience: Patience::default(),
             events: Vec::new(),
@@ -209,6 +211,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         {
             (pipe.routing_id, pipe.is_connected) = (routing_id, true);
             self.pattern.identify(&mut self.pipes, key);
+            self.pipes.enter(key);
         }
     }
 
@@ -245,6 +248,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         }
         let key = self.pipes.insert(pipe);
         self.pattern.attach(&mut self.pipes, key);
+        self.pipes.enter(key);
         Some(key)
     }
 
@@ -266,21 +270,29 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         std::mem::take(&mut self.has_sent)
     }
 
-    /// Peers whose connection was closed for what they sent, or for a handshake that took too long:
-    /// their number, and the last with the exact error. Such a peer is told nothing but by the
-    /// closing, and fails no call here (`ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL` and `_NO_DETAIL` in
-    /// `zmq_socket_monitor(3)`).
+    /// A handle that reads what this socket counts, at any time and from any thread.
     #[must_use]
-    pub fn rejections(&self) -> Rejections {
-        self.rejections.read()
+    pub fn observer(&self) -> Observer {
+        self.observer.clone()
     }
 
-    /// What each peer's pipe has counted, in no order (`zmq_socket_monitor_pipes_stats(3)`, a
-    /// draft, tells what is queued).
+    /// [`Observer::counters`] of all peers that have come by now.
     #[must_use]
     pub fn counters(&mut self) -> Vec<PipeCounters> {
         self.take_events();
-        self.pipes.iter().map(|(_, pipe)| PipeCounters::read(pipe)).collect()
+        self.observer.counters()
+    }
+
+    /// See [`Observer::rejections`].
+    #[must_use]
+    pub fn rejections(&self) -> Incidents<RejectedPeer> {
+        self.observer.rejections()
+    }
+
+    /// See [`Observer::failed_connects`].
+    #[must_use]
+    pub fn failed_connects(&self) -> Incidents<TransportError> {
+        self.observer.failed_connects()
     }
 }
 
@@ -594,44 +606,5 @@ impl<P: Pattern, D: Driver> Drop for Socket<P, D> {
             pipe.end().hang_up();
         }
         self.close_port();
-    }
-}
-
-/// What one peer's pipe has counted since it began; one that is connected to outlives connections.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct PipeCounters {
-    /// Where the peer came to, or where we connected to.
-    pub endpoint: String,
-    /// The address of a peer that came over tcp.
-    pub address: Option<SocketAddr>,
-    /// What the peer calls itself; empty if it did not say (`ZMQ_ROUTING_ID`).
-    pub routing_id: Bytes,
-    /// Messages that the kernel, or an inproc peer, took.
-    pub sent: u64,
-    /// Messages that wait to be sent.
-    pub queued: u64,
-    /// Messages dropped because this peer was at its high-water mark.
-    pub dropped: u64,
-    /// Bytes that the kernel took, headers included; 0 for inproc.
-    pub bytes: u64,
-}
-
-impl PipeCounters {
-    fn read(pipe: &Pipe) -> Self {
-        let relaxed = std::sync::atomic::Ordering::Relaxed;
-        let written = pipe.written();
-        let counters = pipe.counters();
-        let accepted = written.unwrap_or_else(|| counters.accepted.load(relaxed));
-        let sent = counters.sent.load(relaxed);
-        Self {
-            endpoint: pipe.endpoint.to_string(),
-            address: pipe.address,
-            routing_id: pipe.routing_id.clone(),
-            sent,
-            queued: accepted.saturating_sub(sent),
-            dropped: counters.dropped.load(relaxed),
-            bytes: counters.bytes.load(relaxed),
-        }
     }
 }

@@ -46,6 +46,13 @@ pub enum Error {
         /// The endpoint as given.
         endpoint: String,
     },
+    /// The destination's host name has no address now. No call answers this: it is looked up for
+    /// each attempt to connect.
+    #[error("{endpoint}: no such host")]
+    HostNotFound {
+        /// The endpoint as given.
+        endpoint: String,
+    },
     /// No interface of this machine has this address (`EADDRNOTAVAIL`).
     #[error("{endpoint}: not an address of this machine")]
     AddressNotAvailable {

@@ -13,6 +13,7 @@
 pub mod endpoint;
 mod error;
 pub mod fan_out;
+pub mod incidents;
 pub mod inproc;
 mod ipc;
 mod lane;
@@ -22,7 +23,6 @@ mod peer;
 pub mod pipe;
 pub mod port;
 mod receiving;
-pub mod rejections;
 mod sending;
 mod spares;
 pub mod subscriptions;

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use zring_engine::Waker;
 use zring_engine::inbox::{Inbox, Wake};
 
+use crate::Error;
 use crate::endpoint::Target;
 use crate::fan_out::FanOutFeed;
 use crate::pipe::{PipeEnd, PipeId, WireEnd};
@@ -176,8 +177,7 @@ pub struct LookedUp {
     pub(crate) pipe: PipeId,
     /// The attempt: what the peer's generation was.
     pub(crate) generation: u64,
-    /// `None`: there is no such host now.
-    pub(crate) target: Option<Target>,
+    pub(crate) target: Result<Target, Error>,
 }
 
 /// What a socket is told.

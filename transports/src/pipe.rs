@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use crossbeam_utils::CachePadded;
 use zring_engine::block::Slice;
 use zring_engine::courtesy;
 use zring_engine::credit::{Allowance, Consumption, credit};
@@ -100,8 +101,9 @@ pub enum Item {
 /// What a user can read about one pipe at any time. All count since the pipe began.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Messages that were meant for this peer and fitted its high-water mark.
-    pub accepted: AtomicU64,
+    /// Messages that were meant for this peer and fitted its high-water mark. The socket's own,
+    /// where it writes to the pipe: the others must not take it away from its core.
+    pub accepted: CachePadded<AtomicU64>,
     /// Messages that the kernel, or an inproc peer, took.
     pub sent: AtomicU64,
     /// Messages dropped at the high-water mark.
@@ -237,6 +239,7 @@ fn encode_long(log: &mut Writer<Record>, body: &FrameBody<'_>, has_more: bool) {
 pub struct Outbound {
     log: Writer<Record>,
     allowance: Allowance,
+    counters: Arc<Counters>,
     bell: Bell,
     /// The way to the connection; `None` towards another socket.
     lane: Option<Arc<Lane>>,
@@ -278,7 +281,7 @@ impl Outbound {
             return false;
         }
         self.log.publish(1);
-        self.allowance.write(1);
+        self.count_written();
         if self.log.weight_left() >= self.much_from {
             self.run_ahead();
         }
@@ -302,8 +305,14 @@ impl Outbound {
         if ahead == Ahead::Busy {
             return false;
         }
-        self.allowance.write(1);
+        self.count_written();
         true
+    }
+
+    #[inline]
+    fn count_written(&mut self) {
+        self.allowance.write(1);
+        self.counters.accepted.store(self.allowance.written(), Ordering::Relaxed);
     }
 
     /// The lane, where the worker has a thread of its own, which is spared some work.
@@ -375,12 +384,6 @@ impl Outbound {
             mailbox.post(Notice::Condense(self.bell.other.id));
         }
         self.bell.ring();
-    }
-
-    /// Messages written since the beginning.
-    #[must_use]
-    pub fn written(&self) -> u64 {
-        self.allowance.written()
     }
 }
 
@@ -597,21 +600,28 @@ struct Direction {
 }
 
 impl Direction {
-    fn new(pools: &LogPools, mark: usize, reader: Other, is_local: bool) -> Self {
-        let (writer, log) = Writer::single(pools.clone());
+    fn new(
+        pools: &LogPools,
+        mark: usize,
+        reader: Other,
+        is_local: bool,
+        counters: &Arc<Counters>,
+    ) -> Self {
+        let (log, reader_log) = Writer::single(pools.clone());
         let (allowance, consumption) = credit(mark);
         let scheduled = Arc::new(Scheduled::default());
         let bell = Bell::new(scheduled.clone(), reader, is_local);
         let much_from = AHEAD_SIZE;
         let (lane, told, controls) = Default::default();
-        let outbound = Outbound { log: writer, allowance, bell, lane, told, much_from, controls };
-        Self { outbound, log, consumption, scheduled }
+        let counters = counters.clone();
+        let outbound = Outbound { log, allowance, counters, bell, lane, told, much_from, controls };
+        Self { outbound, log: reader_log, consumption, scheduled }
     }
 
     /// The writer's end, whose reader is in a lane.
-    fn through_lane(self, counters: &Arc<Counters>) -> (Outbound, Arc<Lane>) {
+    fn through_lane(self) -> (Outbound, Arc<Lane>) {
         let Self { outbound, log, consumption, scheduled } = self;
-        let lane = Arc::new(Lane::new(log, scheduled, consumption, counters.clone()));
+        let lane = Arc::new(Lane::new(log, scheduled, consumption, outbound.counters.clone()));
         (Outbound { lane: Some(lane.clone()), ..outbound }, lane)
     }
 
@@ -653,11 +663,12 @@ impl Joint {
         let id = PipeId::fresh();
         let worker = Other { side: Side::Worker(mailbox.clone()), id };
         let socket = Other { side: seat(&self.inbox), id };
-        let out = Direction::new(&self.pools, self.marks.send, worker.clone(), self.is_local);
-        let into = Direction::new(&self.pools, self.marks.receive, socket.clone(), self.is_local);
+        let (pools, marks, is_local) = (&self.pools, self.marks, self.is_local);
         let counters = Arc::new(Counters::default());
+        let out = Direction::new(pools, marks.send, worker.clone(), is_local, &counters);
+        let into = Direction::new(pools, marks.receive, socket.clone(), is_local, &counters);
         let (fed, inbound) = into.split(worker, None);
-        let (outbound, lane) = (!fans_out).then(|| out.through_lane(&counters)).unzip();
+        let (outbound, lane) = (!fans_out).then(|| out.through_lane()).unzip();
         let wire = WireEnd {
             id,
             lane,
@@ -692,9 +703,9 @@ impl Joint {
         let (id, peer_id) = (PipeId::fresh(), PipeId::fresh());
         let here = Other { side: seat(&self.inbox), id };
         let there = Other { side: there, id: peer_id };
-        let out = Direction::new(&self.pools, out, there.clone(), is_local);
-        let into = Direction::new(&self.pools, into, here.clone(), is_local);
         let (counters, peer_counters) = (Arc::<Counters>::default(), Arc::<Counters>::default());
+        let out = Direction::new(&self.pools, out, there.clone(), is_local, &counters);
+        let into = Direction::new(&self.pools, into, here.clone(), is_local, &peer_counters);
         let (outbound, peer_inbound) = out.split(here, Some(counters.clone()));
         let (peer_outbound, inbound) = into.split(there, Some(peer_counters.clone()));
         let ours = PipeEnd { id, outbound: Some(outbound), inbound, counters };

@@ -7,9 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use zring_zmtp::SocketType;
 
+use crate::Error;
 use crate::endpoint::Tuning;
+use crate::incidents::{IncidentLog, RejectedPeer};
 use crate::pipe::Joint;
-use crate::rejections::RejectionLog;
 
 /// Options that connections of a socket follow, fixed when it first binds or connects.
 #[derive(Clone)]
@@ -36,7 +37,9 @@ pub struct PortOptions {
     /// What pipes are made with.
     pub joint: Joint,
     /// Where peers are noted that were sent away.
-    pub rejections: RejectionLog,
+    pub rejections: IncidentLog<RejectedPeer>,
+    /// Where attempts to connect are noted that failed.
+    pub failed_connects: IncidentLog<Error>,
 }
 
 impl PortOptions {

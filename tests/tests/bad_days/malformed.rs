@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use tests::bytes::number;
 use tests::{Cell, Ground, Watchdog, cells};
 use zring::{
-    Dealer, Error, InvalidFrame, PeerIncompatible, PeerMisbehaved, ProtocolError, Pub, Pull, Push,
-    Rejections, Router, SocketType, Sub,
+    Dealer, Error, Incidents, InvalidFrame, PeerIncompatible, PeerMisbehaved, ProtocolError, Pub,
+    Pull, Push, RejectedPeer, Router, SocketType, Sub,
 };
 
 use crate::raw::{
@@ -149,7 +149,12 @@ fn padded(mechanism: &[u8]) -> [u8; 20] {
 }
 
 /// The last peer that was sent away came from there, and was sent away for that.
-fn assert_rejected(rejections: Rejections, count: u64, bad: SocketAddr, error: ProtocolError) {
+fn assert_rejected(
+    rejections: Incidents<RejectedPeer>,
+    count: u64,
+    bad: SocketAddr,
+    error: ProtocolError,
+) {
     let last = rejections.last.unwrap();
     assert_eq!((rejections.count, last.address, last.error), (count, Some(bad), error));
 }

@@ -1,9 +1,12 @@
 //! Refusals: endpoints that cannot be read or had are told of exactly, and nothing else is harmed.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::time::Duration;
 
 use tests::{Cell, Ground, Transport, cells};
-use zring::{Error, Pub, Pull, Push, Socket, TransportError};
+use zring::{Errno, Error, Pub, Pull, Push, Socket, TransportError};
+
+use crate::raw::listen;
 
 const MIXED: &str = "source and destination have no address family in common";
 
@@ -153,3 +156,34 @@ cells!([Threads, Caller] x [Tcp]: a_place_that_is_not_here_is_told_exactly);
 cells!([Threads, Caller] x [Tcp, Ipc, Inproc]: an_endpoint_in_use_is_told_exactly);
 cells!([Threads, Caller] x [Tcp]: a_port_of_somebody_else_is_told_exactly);
 cells!([Threads, Caller] x [Inproc]: a_name_of_the_wrong_type_is_told_exactly);
+
+/// No call fails for it, and it is tried again.
+fn why_a_connect_fails_can_be_read<G: Ground>(cell: &Cell<G>) {
+    let (listener, refused) = listen();
+    drop(listener);
+    let port = refused.rsplit(':').next().unwrap();
+    let unknown = format!("tcp://{}.invalid:{port}", "h".repeat(64));
+    let absent = "ipc:///nobody/is/here".to_owned();
+    let kernel =
+        |endpoint: &str, errno| TransportError::Kernel { endpoint: endpoint.into(), errno };
+    for error in [
+        kernel(&refused, Errno::CONNREFUSED),
+        kernel(&absent, Errno::NOENT),
+        TransportError::HostNotFound { endpoint: unknown.clone() },
+    ] {
+        cell.watchdog.pat();
+        let interval = Some(Duration::from_millis(1));
+        let mut push = Push::builder().reconnect_interval(interval).build(&cell.context).unwrap();
+        assert_eq!(push.failed_connects().count, 0);
+        let (TransportError::Kernel { endpoint, .. } | TransportError::HostNotFound { endpoint }) =
+            &error
+        else {
+            unreachable!("there are no others")
+        };
+        push.connect(endpoint).unwrap();
+        cell.until(|| push.peers() == 1 && push.failed_connects().count >= 2);
+        assert_eq!(push.failed_connects().last, Some(error));
+    }
+}
+
+cells!([Threads, Caller] x [Tcp]: why_a_connect_fails_can_be_read);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tests::bytes::number;
-use tests::{Cell, Ground, Transport, cells, free_port};
-use zring::{Dealer, Error, Pub, Pull, Push, Rep, Req, Router, Sub, TransportError};
+use tests::{Cell, Ground, Threads, Transport, cells, free_port};
+use zring::{Dealer, Error, Pub, Pull, Push, Rep, Req, Router, Sub, TransportError, XPub};
 
 fn not_found(endpoint: &str) -> Error {
     Error::Transport(TransportError::EndpointNotFound { endpoint: endpoint.to_owned() })
@@ -282,6 +282,46 @@ fn counters_tell_peers_apart<G: Ground>(cell: &Cell<G>) {
     assert_eq!(counters[0].address != counters[1].address, cell.transport.is_tcp());
     assert!(dealers.iter_mut().all(|dealer| dealer.counters()[0].endpoint == endpoint));
 }
+
+/// Also of a socket that its own thread is waiting with.
+fn an_observer_reads_from_any_thread<G: Ground>(cell: &Cell<G>) {
+    const MARK: usize = 10;
+    let zero = Some(Duration::ZERO);
+    let builder = Push::builder().linger(zero).send_high_water_mark(MARK);
+    let mut push = builder.send_timeout(zero).build(&cell.context).unwrap();
+    let observer = push.observer();
+    assert_eq!(observer.counters(), []);
+    push.connect(&cell.transport.fixed_endpoint()).unwrap();
+    while push.send("waits").is_ok() {}
+    let read = || observer.counters().remove(0);
+    let counters = std::thread::scope(|scope| scope.spawn(read).join().unwrap());
+    assert_eq!((counters.sent, counters.queued), (0, MARK as u64));
+    assert_eq!(push.counters(), [counters]);
+}
+
+fn counters_are_read_while_a_send_waits(cell: &Cell<Threads>) {
+    const MARK: u64 = 10;
+    let builder = XPub::builder().no_drop(true).send_high_water_mark(MARK as usize);
+    let mut publisher = builder.build(&cell.context).unwrap();
+    let mut sub = Sub::builder().receive_high_water_mark(1).build(&cell.context).unwrap();
+    sub.connect(&publisher.bind(&cell.endpoint()).unwrap()).unwrap();
+    sub.subscribe("").unwrap();
+    assert_eq!(publisher.recv().unwrap(), "\u{1}");
+    let (observer, large) = (publisher.observer(), vec![0; 16 * 1024]);
+    let sender = std::thread::spawn(move || {
+        (0..1000).for_each(|_| publisher.send(&large).unwrap());
+        publisher
+    });
+    // Half of them may be sent, and their room not yet given back.
+    cell.until(|| observer.counters()[0].queued > MARK / 2);
+    (0..1000).for_each(|_| drop(sub.recv().unwrap()));
+    let publisher = sender.join().unwrap();
+    cell.until(|| observer.counters()[0].sent == 1000);
+    drop(publisher);
+}
+
+cells!([Threads] x [Tcp, Ipc]: counters_are_read_while_a_send_waits);
+cells!([Threads, Caller] x [Tcp, Ipc, Inproc]: an_observer_reads_from_any_thread);
 
 fn counters_tell_what_waits<G: Ground>(cell: &Cell<G>) {
     let zero = Some(Duration::ZERO);

@@ -38,6 +38,7 @@ const LIBRARIES: [Library; 4] = [
         ours: &["zring-engine", "zring-zmtp"],
         external: &[
             "bytes",
+            "crossbeam-utils",
             "fastrand",
             "if-addrs",
             "nix",

@@ -12,6 +12,7 @@ use nix::sys::signal::SigSet;
 use zring_engine::Errno;
 
 use super::{Reached, Worker};
+use crate::Error;
 use crate::endpoint::Target;
 use crate::notice::{Dial, LookedUp, Notice};
 use crate::peer::{After, Dialer, Origin, Peer, Stage};
@@ -59,7 +60,10 @@ impl Worker {
         let work = move || {
             // Signals are for the application's threads. Blocking them all cannot fail.
             let _result = SigSet::all().thread_block();
-            let target = target.look_up(&tuning).ok().filter(|found| !found.is_name());
+            let target = target.look_up(&tuning).and_then(|found| match found.is_name() {
+                true => Err(Error::HostNotFound { endpoint: found.endpoint().to_string() }),
+                false => Ok(found),
+            });
             mailbox.post(Notice::LookedUp(Box::new(LookedUp { pipe, generation, target })));
         };
         let thread = std::thread::Builder::new().name("zring/look-up".to_owned());
@@ -79,8 +83,11 @@ impl Worker {
             return;
         }
         match target {
-            Some(target) => self.open(key, &target),
-            None => self.lose(key, After::Redial),
+            Ok(target) => self.open(key, &target),
+            Err(error) => {
+                self.note_failed(key, error);
+                self.lose(key, After::Redial);
+            }
         }
     }
 
@@ -97,7 +104,17 @@ impl Worker {
                 self.untime_stage(key);
             }
             // No descriptor left, or no route at the moment: try again.
-            Err(_) => self.wait_to_redial(key),
+            Err(error) => {
+                self.note_failed(key, error);
+                self.wait_to_redial(key);
+            }
+        }
+    }
+
+    /// Tells the socket why an attempt has failed.
+    fn note_failed(&self, key: usize, error: Error) {
+        if let Some(port) = self.ports.get(&self.peers[key].port) {
+            port.options.failed_connects.note(error);
         }
     }
 
@@ -105,10 +122,11 @@ impl Worker {
         if self.peers[key].is_ending() {
             return;
         }
-        match result {
-            Ok(()) => self.start_handshake(key),
-            Err(_) => self.lose(key, After::Redial),
-        }
+        let (Err(errno), Origin::Dialed(dialer)) = (result, &self.peers[key].origin) else {
+            return self.start_handshake(key);
+        };
+        self.note_failed(key, Error::refused(&dialer.target.endpoint().to_string(), errno));
+        self.lose(key, After::Redial);
     }
 
     /// Sets the timer that dials again.

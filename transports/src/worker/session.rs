@@ -18,12 +18,12 @@ use zring_zmtp::{Error, Handshake, Local, PeerMisbehaved, SocketType, command};
 
 use super::{Reached, Timer, Worker};
 use crate::fan_out::TOPICS_SIZE_MAX;
+use crate::incidents::RejectedPeer;
 use crate::notice::{Attachment, Event};
 use crate::peer::{After, Origin, Peer, Stage};
 use crate::pipe::{Control, Counters, PipeId};
 use crate::port::PortOptions;
 use crate::receiving::{Incoming, Intake, Receiving, TTL_UNIT, append};
-use crate::rejections::RejectedPeer;
 
 /// Bytes that a turn is charged for as for a command: long ones take their time.
 const BYTES_PER_COMMAND: usize = 64;

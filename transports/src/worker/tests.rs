@@ -19,7 +19,6 @@ use crate::fan_out::FanOutLog;
 use crate::notice::{Arrival, ListenerId};
 use crate::pipe::{Joint, Marks, PipeEnd, log_pools};
 use crate::port::PortOptions;
-use crate::rejections::RejectionLog;
 
 /// Those of a socket without a limit on anything, whose worker runs on its thread.
 fn options(socket_type: SocketType) -> PortOptions {
@@ -35,7 +34,8 @@ fn options(socket_type: SocketType) -> PortOptions {
         is_lossless: false,
         tuning: Tuning::default(),
         joint: Joint { pools: log_pools(), inbox: Default::default(), marks, is_local: true },
-        rejections: RejectionLog::default(),
+        rejections: Default::default(),
+        failed_connects: Default::default(),
     }
 }
 

@@ -9,10 +9,10 @@ use zring_zmtp::{Error as ProtocolError, SocketType, command};
 
 use super::super::*;
 use crate::endpoint::{Endpoint, resolve};
+use crate::incidents::Incidents;
 use crate::notice::ListenerId;
 use crate::peer::Stage;
 use crate::receiving::TTL_UNIT;
-use crate::rejections::Rejections;
 
 /// How long a handshake may take.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(30);
@@ -125,7 +125,7 @@ impl Side {
     fn assert_gone(&mut self, wire: &UnixStream, slow: usize) {
         self.turn_until(|stage| stage.is_none());
         until(|| read_into(wire, &mut Vec::new()));
-        let Rejections { count, last } = self.options.rejections.read();
+        let Incidents { count, last } = self.options.rejections.read();
         let error = (slow > 0).then_some(ProtocolError::HandshakeTimeout);
         assert_eq!((count, last.map(|peer| peer.error)), (slow as u64, error));
     }

@@ -1,7 +1,7 @@
-//! Rejections: peers that were sent away for what they sent or did not, as their socket reads it.
+//! Incidents: what went wrong with peers and endpoints, as their socket reads it.
 //!
 //! Workers note them, and the application looks when it likes: the number and the last one are
-//! kept, so that no peer makes them grow.
+//! kept, so that nobody makes them grow.
 //!
 //! Deliberately absent: connections that broke, for which nobody is to blame.
 
@@ -27,29 +27,41 @@ pub struct RejectedPeer {
     pub reason: Bytes,
 }
 
-/// The rejected peers of one socket.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Rejections {
+/// What happened to one socket. `zmq_socket_monitor(3)` tells each as an event.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Incidents<T> {
     /// How many there were.
     pub count: u64,
     /// The last of them.
-    pub last: Option<RejectedPeer>,
+    pub last: Option<T>,
 }
 
 /// Shared between a socket and its workers.
-#[derive(Clone, Debug, Default)]
-pub struct RejectionLog(Arc<Mutex<Rejections>>);
+#[derive(Debug)]
+pub struct IncidentLog<T>(Arc<Mutex<Incidents<T>>>);
 
-impl RejectionLog {
+impl<T: Clone> IncidentLog<T> {
     /// What was noted so far.
     #[must_use]
-    pub fn read(&self) -> Rejections {
+    pub fn read(&self) -> Incidents<T> {
         lock(&self.0).clone()
     }
 
-    pub(crate) fn note(&self, peer: RejectedPeer) {
-        let mut rejections = lock(&self.0);
-        rejections.count += 1;
-        rejections.last = Some(peer);
+    pub(crate) fn note(&self, incident: T) {
+        let mut incidents = lock(&self.0);
+        incidents.count += 1;
+        incidents.last = Some(incident);
+    }
+}
+
+impl<T> Clone for IncidentLog<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Default for IncidentLog<T> {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Incidents { count: 0, last: None })))
     }
 }

@@ -1,0 +1,122 @@
+//! What a socket has counted, read at any time and from any thread.
+//!
+//! The socket keeps a ledger of its pipes, with the counters that its own thread and the workers
+//! write to as they go.
+//!
+//! Deliberately absent: events. Everything here is a number, or the last of its kind.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use rustc_hash::FxBuildHasher;
+use zring_transports::Error as TransportError;
+use zring_transports::incidents::{IncidentLog, Incidents, RejectedPeer};
+use zring_transports::pipe::{Counters, PipeId};
+
+/// What one peer's pipe has counted since it began; one that is connected to outlives connections.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct PipeCounters {
+    /// Where the peer came to, or where we connected to.
+    pub endpoint: String,
+    /// The address of a peer that came over tcp.
+    pub address: Option<SocketAddr>,
+    /// What the peer calls itself; empty if it did not say (`ZMQ_ROUTING_ID`).
+    pub routing_id: Bytes,
+    /// Messages that the kernel, or an inproc peer, took.
+    pub sent: u64,
+    /// Messages that wait to be sent.
+    pub queued: u64,
+    /// Messages dropped because this peer was at its high-water mark.
+    pub dropped: u64,
+    /// Bytes that the kernel took, headers included; 0 for inproc.
+    pub bytes: u64,
+}
+
+/// Reads what a socket has counted, while that may be in use by another thread, and when it is
+/// gone. From [`Socket::observer`](crate::Socket::observer).
+#[derive(Clone, Default)]
+pub struct Observer {
+    ledger: Ledger,
+    pub(crate) rejections: IncidentLog<RejectedPeer>,
+    pub(crate) failed_connects: IncidentLog<TransportError>,
+}
+
+impl Observer {
+    /// What each peer's pipe has counted, in no order (`zmq_socket_monitor_pipes_stats(3)`, a
+    /// draft, tells what is queued). The counts are those of now; who is there is what the socket
+    /// knew at its last call.
+    #[must_use]
+    pub fn counters(&self) -> Vec<PipeCounters> {
+        self.ledger.lock().values().map(Record::read).collect()
+    }
+
+    /// Peers whose connection was closed for what they sent, or for a handshake that took too long:
+    /// their number, and the last with the exact error. Such a peer is told nothing but by the
+    /// closing, and fails no call here (`ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL` and `_NO_DETAIL` in
+    /// `zmq_socket_monitor(3)`).
+    #[must_use]
+    pub fn rejections(&self) -> Incidents<RejectedPeer> {
+        self.rejections.read()
+    }
+
+    /// Attempts to connect that failed: their number, and why the last one did. Each is followed by
+    /// another after the [pause](crate::Builder::reconnect_interval) (`ZMQ_EVENT_CONNECT_RETRIED`
+    /// in `zmq_socket_monitor(3)`, which says no reason).
+    #[must_use]
+    pub fn failed_connects(&self) -> Incidents<TransportError> {
+        self.failed_connects.read()
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+}
+
+/// One pipe's entry.
+pub(crate) struct Record {
+    pub(crate) endpoint: Arc<str>,
+    pub(crate) address: Option<SocketAddr>,
+    pub(crate) routing_id: Bytes,
+    pub(crate) counters: Arc<Counters>,
+}
+
+impl Record {
+    fn read(&self) -> PipeCounters {
+        let Counters { accepted, sent, dropped, bytes, .. } = &*self.counters;
+        let [sent, accepted] = [sent, &**accepted].map(|count| count.load(Ordering::Relaxed));
+        PipeCounters {
+            endpoint: self.endpoint.to_string(),
+            address: self.address,
+            routing_id: self.routing_id.clone(),
+            sent,
+            queued: accepted.saturating_sub(sent),
+            dropped: dropped.load(Ordering::Relaxed),
+            bytes: bytes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+type Records = HashMap<PipeId, Record, FxBuildHasher>;
+
+/// The pipes of one socket, for those who only read.
+#[derive(Clone, Default)]
+pub(crate) struct Ledger(Arc<Mutex<Records>>);
+
+impl Ledger {
+    /// Enters a pipe, or what has become known of it.
+    pub(crate) fn enter(&self, id: PipeId, record: Record) {
+        self.lock().insert(id, record);
+    }
+
+    pub(crate) fn strike(&self, id: PipeId) {
+        self.lock().remove(&id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Records> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
