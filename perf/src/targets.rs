@@ -91,9 +91,12 @@ fn markdown(checks: &[Check], measured: &Measured, cores: &Cores) -> String {
     let mut text = format!("```text\n{}```\n\n", machine::heading(cores, &report::features(&all)));
     text.push_str("| # | work | side | measured | against | ratio | reach | |\n");
     text.push_str("|--:|------|------|---------:|---------|------:|------:|---|\n");
-    for check in checks {
-        let _ = writeln!(text, "{}", line(check, measured));
+    let lines: Vec<_> = checks.iter().map(|check| line(check, measured)).collect();
+    let won = lines.iter().filter(|line| line.ends_with(WON)).count();
+    for line in &lines {
+        let _ = writeln!(text, "{line}");
     }
+    let _ = writeln!(text, "\n{won} of these {} lines are won.", lines.len());
     for (command, rows) in measured {
         let table = report::table(rows);
         let _ = write!(text, "\n`cargo run --release -p perf -- {command}`\n\n{table}\n");
@@ -105,6 +108,9 @@ fn markdown(checks: &[Check], measured: &Measured, cores: &Cores) -> String {
     }
     text
 }
+
+/// How a line ends whose reach was met.
+const WON: &str = "| won |";
 
 /// One row of the first table.
 fn line(check: &Check, measured: &Measured) -> String {

@@ -131,8 +131,11 @@ pub(crate) fn all() -> Vec<Check> {
 }
 
 fn stream(size: usize, transport: &str, mark: usize) -> String {
-    let sides =
-        if transport == "inproc" { "zring-io,libzmq" } else { "zring-io,zring-caller,libzmq,raw" };
+    let sides = match transport {
+        "inproc" => "zring-io,libzmq",
+        "ipc" => "zring-io,zring-caller,libzmq,raw",
+        _ => "zring-io,zring-caller,libzmq,raw,tokio-uring",
+    };
     format!(
         "throughput --size {size} --transport {transport} --hwm {mark} --seconds 0.3 \
          --warm-up 0.3 --only {sides}"
@@ -146,7 +149,7 @@ fn streams(checks: &mut Vec<Check>) {
         for (row, size, caller, io) in STREAMS {
             let row = if transport == "ipc" { 7 } else { row };
             for (who, bound) in [(Who::ZringCaller, caller), (Who::ZringIo, io)] {
-                let work = format!("PUSH→PULL {transport} {size} B{text}");
+                let work = format!("PUSH→PULL {transport} {size} B{text}, msg/s");
                 let command = stream(size, transport, mark);
                 checks.push(ratio(
                     row,
@@ -158,7 +161,7 @@ fn streams(checks: &mut Vec<Check>) {
             }
         }
         for who in ZRING {
-            let work = format!("PUSH→PULL {transport} 1 MiB{text}");
+            let work = format!("PUSH→PULL {transport} 1 MiB{text}, msg/s");
             let command = stream(MIB, transport, mark);
             let row = if transport == "ipc" { 7 } else { 6 };
             checks.push(ratio(
@@ -172,14 +175,14 @@ fn streams(checks: &mut Vec<Check>) {
     }
     for (mark, text) in [(1000, ""), (0, ", no marks")] {
         let figure = (stream(64, "inproc", mark), Who::ZringIo, Metric::Value);
-        let work = format!("PUSH→PULL inproc 64 B{text}");
+        let work = format!("PUSH→PULL inproc 64 B{text}, msg/s");
         checks.push(ratio(8, work, figure, Who::Libzmq, Reach::AtLeast(10.0)));
     }
 }
 
 fn tcp_round_trip() -> String {
     "latency --seconds 0.5 --warm-up 0.1 \
-     --only zring-io,zring-caller,zring-caller-spin,libzmq,raw,raw-spin"
+     --only zring-io,zring-caller,zring-caller-spin,libzmq,raw,raw-spin,tokio-uring"
         .to_owned()
 }
 
@@ -191,16 +194,16 @@ fn round_trips(checks: &mut Vec<Check>) {
         (Who::ZringIo, Who::Libzmq, 0.7),
     ] {
         let figure = (tcp_round_trip(), who, Metric::P50);
-        let work = "REQ/REP round trip tcp 64 B".to_owned();
+        let work = "REQ/REP round trip tcp 64 B, µs".to_owned();
         checks.push(ratio(9, work, figure, against, Reach::AtMost(bound)));
     }
     let command = "latency --transport inproc --seconds 0.5 --warm-up 0.1 \
                    --only zring-io,zring-io-spin,libzmq,libzmq-spin";
-    let work = "REQ/REP round trip inproc 64 B";
+    let work = "REQ/REP round trip inproc 64 B, µs".to_owned();
     let spin = (command.to_owned(), Who::ZringIoSpin, Metric::P50);
-    checks.push(absolute(10, format!("{work}, µs"), spin, Reach::AtMost(1.0)));
+    checks.push(absolute(10, work.clone(), spin, Reach::AtMost(1.0)));
     let block = (command.to_owned(), Who::ZringIo, Metric::P50);
-    checks.push(ratio(10, work.to_owned(), block, Who::Libzmq, Reach::AtMost(0.8)));
+    checks.push(ratio(10, work, block, Who::Libzmq, Reach::AtMost(0.8)));
 }
 
 fn publish(subscribers: usize, more: &str) -> String {
@@ -268,7 +271,7 @@ fn silence(checks: &mut Vec<Check>) {
     for who in [Who::ZringCaller, Who::ZringCallerSpin, Who::ZringIo] {
         let figure = Figure { command: command.to_owned(), who, metric: Metric::P50 };
         let against = Figure { command: tcp_round_trip(), ..figure.clone() };
-        let work = "REQ/REP round trip tcp 64 B after 1 s of silence".to_owned();
+        let work = "REQ/REP round trip tcp 64 B after 1 s of silence, µs".to_owned();
         let reach = Reach::AtMost(1.5);
         checks.push(Check { row: 16, work, figure, against: Some(against), reach });
     }
