@@ -15,7 +15,7 @@ use slab::Slab;
 use zring_engine::{Completion, Config, Outcome, Reactor, Timers, Wait};
 
 use crate::Error;
-use crate::fan_out::FanOut;
+use crate::fan_out::{FanOut, MemberKey};
 use crate::notice::{Event, Mailbox, Notice, OpenPort, PortId};
 use crate::peer::Peer;
 use crate::pipe::PipeId;
@@ -86,6 +86,14 @@ impl Timer {
     }
 }
 
+/// The sockets that have something here.
+type Ports = HashMap<PortId, Port, FxBuildHasher>;
+
+/// The fan-out that a peer is a member of, if it is one.
+fn fan_out_of<'a>(ports: &'a mut Ports, peer: &Peer) -> Option<(MemberKey, &'a mut FanOut)> {
+    Some((peer.member?, ports.get_mut(&peer.port)?.fan_out.as_mut()?))
+}
+
 /// What each pipe's notices reach.
 type Pipes = HashMap<PipeId, Reached, FxBuildHasher>;
 
@@ -95,7 +103,7 @@ pub struct Worker {
     crew: Arc<Crew>,
     mailbox: Arc<Mailbox>,
     reactor: Reactor,
-    ports: HashMap<PortId, Port, FxBuildHasher>,
+    ports: Ports,
     peers: Slab<Peer>,
     listeners: Slab<Listener>,
     reached: Pipes,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{Shutdown, shutdown};
 
-use super::{Reached, Timer, Worker};
+use super::{Reached, Timer, Worker, fan_out_of};
 use crate::notice::{Event, PortId};
 use crate::peer::{After, Origin, Peer, Stage};
 use crate::pipe::PipeId;
@@ -113,9 +113,8 @@ impl Worker {
     /// this peer.
     pub(super) fn part(&mut self, key: usize, deadline: Option<Instant>, published: u64) {
         let Some(peer) = self.peers.get(key) else { return };
-        let (port, member) = (peer.port, peer.member);
-        let fan_out = self.ports.get_mut(&port).and_then(|port| port.fan_out.as_mut());
-        if let (Some(member), Some(fan_out)) = (member, fan_out) {
+        let port = peer.port;
+        if let Some((member, fan_out)) = fan_out_of(&mut self.ports, peer) {
             fan_out.part(member, published);
             self.make_walk_due(port);
         }
@@ -182,11 +181,8 @@ impl Worker {
 
     fn is_sent(&mut self, key: usize) -> bool {
         let peer = &self.peers[key];
-        let fan_out = self.ports.get_mut(&peer.port).and_then(|port| port.fan_out.as_mut());
-        let is_walked = match (peer.member, fan_out) {
-            (Some(member), Some(fan_out)) => fan_out.is_past(member),
-            _ => true,
-        };
+        let is_walked = fan_out_of(&mut self.ports, peer)
+            .is_none_or(|(member, fan_out)| fan_out.is_past(member));
         let is_empty = self.sending(key).is_empty();
         let lane = self.peers[key].wire.as_ref().and_then(|wire| wire.lane.as_ref());
         is_walked && is_empty && lane.is_none_or(|lane| lane.take().is_empty())

@@ -16,7 +16,7 @@ use zring_engine::Errno;
 use zring_engine::block::Slice;
 use zring_zmtp::{Error, Handshake, Local, PeerMisbehaved, SocketType, command};
 
-use super::{Reached, Timer, Worker};
+use super::{Reached, Timer, Worker, fan_out_of};
 use crate::fan_out::TOPICS_SIZE_MAX;
 use crate::incidents::RejectedPeer;
 use crate::notice::{Attachment, Event};
@@ -171,8 +171,7 @@ impl Worker {
 
     pub(super) fn set_member_connected(&mut self, key: usize, is_connected: bool) {
         let peer = &self.peers[key];
-        let fan_out = self.ports.get_mut(&peer.port).and_then(|port| port.fan_out.as_mut());
-        if let (Some(member), Some(fan_out)) = (peer.member, fan_out) {
+        if let Some((member, fan_out)) = fan_out_of(&mut self.ports, peer) {
             fan_out.set_connected(member, is_connected);
         }
     }
@@ -438,10 +437,9 @@ impl Worker {
     /// What a peer has to send: its own, or its share of a fan-out.
     pub(super) fn sending(&mut self, key: usize) -> &mut crate::sending::Sending {
         let peer = &mut self.peers[key];
-        let fan_out = self.ports.get_mut(&peer.port).and_then(|port| port.fan_out.as_mut());
-        match (peer.member, fan_out) {
-            (Some(member), Some(fan_out)) => fan_out.sending(member),
-            _ => &mut peer.sending,
+        match fan_out_of(&mut self.ports, peer) {
+            Some((member, fan_out)) => fan_out.sending(member),
+            None => &mut peer.sending,
         }
     }
 }

@@ -9,7 +9,7 @@ use rustix::net::{Shutdown, shutdown};
 use zring_engine::Errno;
 use zring_zmtp::Error as ProtocolError;
 
-use super::Worker;
+use super::{Worker, fan_out_of};
 use crate::notice::Event;
 use crate::peer::{After, Peer, Stage};
 
@@ -70,10 +70,9 @@ impl Worker {
         if !peer.is_in_traffic() {
             return;
         }
-        let fan_out = self.ports.get_mut(&peer.port).and_then(|port| port.fan_out.as_mut());
-        let sending = match (peer.member, fan_out) {
-            (Some(member), Some(fan_out)) => fan_out.sending(member),
-            _ => &mut peer.sending,
+        let sending = match fan_out_of(&mut self.ports, peer) {
+            Some((member, fan_out)) => fan_out.sending(member),
+            None => &mut peer.sending,
         };
         peer.operations += u32::from(sending.start(&mut self.reactor, owner, fd.as_fd()));
         let skipped = std::mem::take(&mut peer.skipped);
@@ -166,14 +165,11 @@ impl Worker {
     /// Counts messages that the kernel took, or that are lost, and tells who waits for it.
     pub(super) fn count_sent(&mut self, key: usize, messages: u64, bytes: u64) {
         let peer = &mut self.peers[key];
-        if let Some(member) = peer.member {
-            let fan_out = self.ports.get_mut(&peer.port).and_then(|port| port.fan_out.as_mut());
-            if let Some(fan_out) = fan_out {
-                fan_out.count_sent(member, messages, bytes);
-                if fan_out.is_held() && messages > 0 {
-                    let port = peer.port;
-                    self.make_walk_due(port);
-                }
+        if let Some((member, fan_out)) = fan_out_of(&mut self.ports, peer) {
+            fan_out.count_sent(member, messages, bytes);
+            if fan_out.is_held() && messages > 0 {
+                let port = peer.port;
+                self.make_walk_due(port);
             }
             return;
         }
