@@ -16,8 +16,8 @@
 //!
 //! In reading order: [`Context`] and [`LocalContext`] (who does the work), [`Socket`] and the
 //! patterns [`Pub`], [`Sub`], [`XPub`], [`XSub`], [`Push`], [`Pull`], [`Req`], [`Rep`], [`Dealer`],
-//! [`Router`] and [`Pair`], [`Builder`] (their options), [`Message`], [`Poller`], [`Observer`] (what
-//! they count), [`Error`].
+//! [`Router`] and [`Pair`], [`Builder`] (their options), [`Message`], [`Poller`], [`Observer`]
+//! (what they count), [`Error`].
 //!
 //! Deliberately absent: ZMTP below 3.0, security mechanisms other than NULL, and transports other
 //! than tcp, ipc and inproc.
