@@ -124,8 +124,9 @@ mod tests {
         let mut told = Told::default();
         ["a", "b", "c"].iter().for_each(|topic| told.note(&control(true, topic)));
         told.note(&control(false, "b"));
-        told.put_off(control(true, "d"));
-        told.put_off(control(false, "a"));
+        for (is_wanted, topic) in [(true, "d"), (false, "a"), (false, "c"), (true, "c")] {
+            told.put_off(control(is_wanted, topic));
+        }
         let mut out = Vec::new();
         told.tell_all(1, &mut out);
         assert_eq!(out, encoded(&[(true, "c"), (true, "d")]));

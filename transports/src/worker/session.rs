@@ -185,7 +185,7 @@ impl Worker {
         if is_back {
             let wire = peer.wire.as_ref().expect("a dialed peer has its pipe");
             let lane = wire.lane.as_ref().expect("a subscriber writes to its pipe");
-            dropped = peer.sending.clear() + lane.take().clear(|control| told.note(&control));
+            dropped = peer.sending.clear() + lane.take().clear(|control| told.put_off(control));
         }
         peer.sending.push_command(|out| told.tell_all(minor, out));
         self.count_sent(key, dropped, 0);
