@@ -3,6 +3,7 @@
 //! Deliberately absent: how fast the others are. That is `perf`'s row of a stalled subscriber.
 
 use std::io::{ErrorKind, Write};
+use std::net::Shutdown;
 use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_send_buffer_size;
@@ -194,16 +195,21 @@ fn a_peer_that_changes_its_mind_for_ever_waits<G: Ground>(cell: &Cell<G>) {
 
 cells!([Threads, Caller] x [Tcp]: a_peer_that_changes_its_mind_for_ever_waits);
 
-/// Prefixes of each other, so that few bytes of memory hold long topics.
+/// Prefixes of each other, so that few bytes of memory hold long topics. What is too much comes in
+/// a burst of short ones, behind which the subscriber goes: there is more than a share of a turn.
 fn a_subscriber_of_too_much_is_sent_away<G: Ground>(cell: &Cell<G>) {
+    const SIZE_MAX: u64 = 256 << 20;
     let mut publisher = Pub::new(&cell.context).unwrap();
     let endpoint = publisher.bind(&cell.endpoint()).unwrap();
     let mut greedy = dial(&endpoint, &handshake("SUB"));
     greedy.set_nonblocking(true).unwrap();
     let topic = vec![b'a'; 1 << 20];
-    for less in 1..1 << 9 {
+    let long = (1..256).map(|less| {
         let topic = &topic[less..];
-        let said = [&long_header(0, topic.len() as u64 + 1)[..], b"\x01", topic].concat();
+        [&long_header(0, topic.len() as u64 + 1)[..], b"\x01", topic].concat()
+    });
+    let short = (0..30_000).flat_map(|index| frame(0, format!("\u{1}{index}").as_bytes()));
+    for said in long.chain([short.collect()]) {
         let mut rest = &said[..];
         cell.until(|| {
             let len = greedy.write(rest).unwrap_or(0);
@@ -212,11 +218,13 @@ fn a_subscriber_of_too_much_is_sent_away<G: Ground>(cell: &Cell<G>) {
         });
         cell.watchdog.pat();
     }
+    // It is refused without that, too.
+    let _result = greedy.shutdown(Shutdown::Write);
     cell.until(|| publisher.rejections().count == 1);
-    let size_max = 256 << 20;
-    let error = PeerMisbehaved::TooManySubscriptions { size_max };
+    let error = PeerMisbehaved::TooManySubscriptions { size_max: SIZE_MAX };
     assert_eq!(publisher.rejections().last.unwrap().error, error.into());
     cell.until(|| publisher.peers() == 0);
+    publisher.send("it goes on").unwrap();
 }
 
 /// Its topics stay when it goes, as libzmq's do, since it may come back.

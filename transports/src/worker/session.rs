@@ -273,10 +273,13 @@ impl Worker {
             peer.charge(self.turns, incoming.len() + len / BYTES_PER_COMMAND);
         }
         for item in incoming.drain(..) {
-            self.handle_incoming(key, item);
+            // What came before may have ended the connection.
+            if self.is_in_traffic(key) {
+                self.handle_incoming(key, item);
+            }
         }
         self.incoming = incoming;
-        if self.peers[key].is_ending() {
+        if !self.is_in_traffic(key) {
             return;
         }
         match result {
@@ -284,6 +287,10 @@ impl Worker {
             Ok(()) => self.stop_receiving(key),
             Err(error) => self.reject(key, error),
         }
+    }
+
+    fn is_in_traffic(&self, key: usize) -> bool {
+        self.peers.get(key).is_some_and(Peer::is_in_traffic)
     }
 
     /// Whether there is more for the socket than so many messages, or will be: commands alone,
