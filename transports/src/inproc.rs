@@ -63,6 +63,8 @@ impl Names {
     /// # Errors
     /// [`Error::AddressInUse`] if another has it.
     pub fn bind(&self, name: &str, endpoint: &str, party: &Party) -> Result<(), Error> {
+        // Dropped behind the lock: what a message holds may do anything then.
+        let mut over = Vec::new();
         let mut names = lock(&self.0);
         let entry = names.entry(name.to_owned()).or_default();
         if entry.bound.is_some() {
@@ -70,22 +72,23 @@ impl Names {
         }
         entry.bound = Some(party.clone());
         let now = Instant::now();
-        for waiting in entry.waiting.drain(..).filter(|waiting| !waiting.is_over(now)) {
+        over.extend(entry.waiting.extract_if(.., |waiting| waiting.is_over(now)));
+        let is_unfit =
+            |waiting: &mut Waiting| !party.socket_type.accepts(waiting.party.socket_type);
+        let unfit = entry.waiting.extract_if(.., is_unfit).inspect(|waiting| waiting.end.hang_up());
+        over.extend(unfit);
+        for waiting in entry.waiting.drain(..) {
             let Waiting { party: peer, pipe, mut end, seat, withdrawn } = waiting;
-            if party.socket_type.accepts(peer.socket_type) {
-                seat.get_or_init(|| party.joint.inbox.clone());
-                if let Some(outbound) = &mut end.outbound {
-                    outbound.raise_mark(party.joint.marks.send);
-                }
-                let (id, mark) = (party.routing_id.clone(), party.joint.marks.receive);
-                peer.joint.inbox.post(Event::Met(pipe, id, mark));
-                let id = end.id;
-                attach(party, end, peer.routing_id, endpoint);
-                if withdrawn.is_some() {
-                    party.joint.inbox.detach(id, true);
-                }
-            } else {
-                end.hang_up();
+            seat.get_or_init(|| party.joint.inbox.clone());
+            if let Some(outbound) = &mut end.outbound {
+                outbound.raise_mark(party.joint.marks.send);
+            }
+            let (id, mark) = (party.routing_id.clone(), party.joint.marks.receive);
+            peer.joint.inbox.post(Event::Met(pipe, id, mark));
+            let id = end.id;
+            attach(party, end, peer.routing_id, endpoint);
+            if withdrawn.is_some() {
+                party.joint.inbox.detach(id, true);
             }
         }
         Ok(())
