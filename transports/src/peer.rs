@@ -98,10 +98,10 @@ pub(crate) struct Peer {
     pub(crate) skipped: u64,
     /// Operations whose last completion is still to come.
     pub(crate) operations: u32,
-    /// When the peer, by its last PING, is to be given up if nothing more comes; and whether a
-    /// timer runs for it.
+    /// When the peer, by its last PING, is to be given up if nothing more comes; and when the timer
+    /// for that ends, if one runs.
     pub(crate) silent_until: Option<Instant>,
-    pub(crate) is_silence_timed: bool,
+    pub(crate) silence_timer: Option<Instant>,
     /// Which stage timers speak of.
     pub(crate) generation: u64,
     pub(crate) is_due: bool,
@@ -130,7 +130,7 @@ impl Peer {
             skipped: 0,
             operations: 0,
             silent_until: None,
-            is_silence_timed: false,
+            silence_timer: None,
             generation: 0,
             is_due: false,
         }
@@ -154,6 +154,11 @@ impl Peer {
     pub(crate) fn charge(&mut self, turn: u64, units: usize) {
         let before = if self.share.0 == turn { self.share.1 } else { 0 };
         self.share = (turn, before + units);
+    }
+
+    /// Whether the timer for its silence is the one that ends then.
+    pub(crate) fn is_silence_timed(&self, generation: u64, at: Instant) -> bool {
+        self.generation == generation && self.silence_timer == Some(at)
     }
 
     pub(crate) fn is_ending(&self) -> bool {

@@ -66,8 +66,9 @@ struct Port {
 enum Timer {
     /// A peer's stage has lasted long enough. Void once the generation has changed.
     Stage(usize, u64),
-    /// A peer was silent for as long as it said. Void once the generation has changed.
-    Silence(usize, u64),
+    /// A peer was silent for as long as it said. Void once the generation has changed, or its
+    /// timer ends at another time.
+    Silence(usize, u64, Instant),
     /// A closing pipe's linger time is over. Void once another peer has the key.
     HangUp(usize, PipeId),
     /// Accept again, after descriptors had run out.
@@ -77,8 +78,11 @@ enum Timer {
 impl Timer {
     fn is_wanted(self, peers: &Slab<Peer>, reached: &Pipes) -> bool {
         match self {
-            Self::Stage(key, generation) | Self::Silence(key, generation) => {
+            Self::Stage(key, generation) => {
                 peers.get(key).is_some_and(|peer| peer.generation == generation)
+            }
+            Self::Silence(key, generation, at) => {
+                peers.get(key).is_some_and(|peer| peer.is_silence_timed(generation, at))
             }
             Self::HangUp(_, pipe) => reached.contains_key(&pipe),
             Self::Accept(_) => true,
@@ -436,7 +440,7 @@ impl Worker {
         while let Some(timer) = self.timers.poll_expired(now) {
             match timer {
                 Timer::Stage(key, generation) => self.end_stage(key, generation),
-                Timer::Silence(key, generation) => self.end_silence(key, generation),
+                Timer::Silence(key, generation, at) => self.end_silence(key, generation, at),
                 Timer::HangUp(key, pipe) => self.end_linger(key, pipe),
                 Timer::Accept(key) => self.accept_again(key),
             }

@@ -9,7 +9,7 @@
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use zring_engine::Errno;
@@ -126,7 +126,7 @@ impl Worker {
         let Some(port) = self.ports.get(&peer.port) else { return };
         let options = &port.options;
         peer.receiving = Some(Receiving::new(options.frame_size_max, intake(options)));
-        (peer.silent_until, peer.is_silence_timed) = (None, false);
+        (peer.silent_until, peer.silence_timer) = (None, None);
         let address = peer.address();
         match &mut peer.origin {
             Origin::Accepted { listener, endpoint } => {
@@ -315,20 +315,22 @@ impl Worker {
         let Some(deadline) = ttl.and_then(|ttl| self.clock.after(ttl)) else { return };
         let peer = &mut self.peers[key];
         peer.silent_until = Some(deadline);
-        // One timer for each peer, however often it pings: it is set again when it finds more time.
-        if !std::mem::replace(&mut peer.is_silence_timed, true) {
+        // One timer for each peer, however often it pings: it is set again when it finds more time,
+        // and void once an earlier one is set.
+        if peer.silence_timer.is_none_or(|at| deadline < at) {
+            peer.silence_timer = Some(deadline);
             let generation = peer.generation;
-            self.set_timer(deadline, Timer::Silence(key, generation));
+            self.set_timer(deadline, Timer::Silence(key, generation, deadline));
         }
     }
 
     /// The peer was silent for long enough, unless it was not, or could not be heard.
-    pub(super) fn end_silence(&mut self, key: usize, generation: u64) {
+    pub(super) fn end_silence(&mut self, key: usize, generation: u64, at: Instant) {
         let Some(peer) = self.peers.get_mut(key) else { return };
-        if peer.generation != generation {
+        if !peer.is_silence_timed(generation, at) {
             return;
         }
-        peer.is_silence_timed = false;
+        peer.silence_timer = None;
         let Some(deadline) = peer.silent_until else { return };
         let is_heard = peer.receive.is_some() && !peer.is_stopping;
         if !is_heard || deadline > self.clock.now() {

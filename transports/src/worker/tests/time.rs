@@ -292,6 +292,22 @@ fn silence_counts_from_the_last_ping_and_one_without_a_time_sets_no_end() {
     side.assert_gone(wire, 0);
 }
 
+#[test]
+fn the_last_ping_says_how_long_silence_is_borne_though_an_earlier_one_said_longer() {
+    let mut pair = Pair::new();
+    pair.shake_hands();
+    let (side, wire) = (&mut pair.sides[1], &pair.wires[1]);
+    for ttl in [u16::MAX, 30, u16::MAX, 3] {
+        let mut ping = Vec::new();
+        command::encode_ping(ttl, b"", &mut ping);
+        side.deliver(wire, &ping);
+    }
+    side.pass(3 * TTL_UNIT - INSTANT);
+    assert!(side.is_in_traffic());
+    side.pass(INSTANT);
+    side.assert_gone(wire, 0);
+}
+
 /// A listener of the test's own, and a side that connects to it.
 fn dialing() -> (UnixListener, Side) {
     let name = format!("zring-worker-tests-{}", std::process::id());
