@@ -114,8 +114,9 @@ pub struct Worker {
     clock: Clock,
     timers: Timers<Timer>,
     generations: u64,
-    /// Host names that are being looked up.
+    /// Host names that are being looked up, and whose peers wait for that, with their generation.
     look_ups: usize,
+    looking_up: VecDeque<(PipeId, u64)>,
     /// Peers whose next send may be started.
     due: Vec<usize>,
     /// Peers that have a backlog, some more than once.
@@ -164,6 +165,7 @@ impl Worker {
             timers: Timers::default(),
             generations: 0,
             look_ups: 0,
+            looking_up: VecDeque::new(),
             due: Vec::new(),
             behind: Vec::new(),
             turns: 0,

@@ -9,15 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::SigSet;
+use slab::Slab;
 use zring_engine::Errno;
 
-use super::{Reached, Worker};
+use super::{Pipes, Reached, Worker};
 use crate::Error;
 use crate::endpoint::Target;
 use crate::notice::{Dial, LookedUp, Notice};
 use crate::peer::{After, Dialer, Origin, Peer, Stage};
+use crate::pipe::PipeId;
 
-/// Host names that one worker has looked up at a time. Who comes then tries again later.
+/// Host names that one worker has looked up at a time. Who comes then waits its turn.
 const LOOK_UPS_MAX: usize = 8;
 
 impl Worker {
@@ -67,17 +69,34 @@ impl Worker {
             mailbox.post(Notice::LookedUp(Box::new(LookedUp { pipe, generation, target })));
         };
         let thread = std::thread::Builder::new().name("zring/look-up".to_owned());
-        if self.look_ups < LOOK_UPS_MAX && thread.spawn(work).is_ok() {
+        peer.stage = Stage::Connecting;
+        if self.look_ups == LOOK_UPS_MAX {
+            // Those that have gone meanwhile wait no more.
+            let Self { peers, reached, .. } = self;
+            self.looking_up.retain(|&waits| find_waiting(peers, reached, waits).is_some());
+            self.looking_up.push_back((pipe, generation));
+        } else if thread.spawn(work).is_ok() {
             self.look_ups += 1;
-            peer.stage = Stage::Connecting;
         } else {
             self.wait_to_redial(key);
         }
     }
 
+    /// A host name was looked up, so that another can be.
+    fn look_up_next(&mut self) {
+        self.look_ups -= 1;
+        while self.look_ups < LOOK_UPS_MAX
+            && let Some(waits) = self.looking_up.pop_front()
+        {
+            if let Some(key) = find_waiting(&self.peers, &self.reached, waits) {
+                self.connect(key);
+            }
+        }
+    }
+
     pub(super) fn handle_looked_up(&mut self, answer: LookedUp) {
         let LookedUp { pipe, generation, target } = answer;
-        self.look_ups -= 1;
+        self.look_up_next();
         let Some(&Reached::Peer(key)) = self.reached.get(&pipe) else { return };
         if self.peers[key].generation != generation {
             return;
@@ -148,6 +167,16 @@ impl Worker {
         self.time_stage(key, pause.saturating_add(jitter));
         self.check_hang_up(key);
     }
+}
+
+/// The peer that waits for its host name to be looked up, if it still does.
+fn find_waiting(
+    peers: &Slab<Peer>,
+    reached: &Pipes,
+    (pipe, generation): (PipeId, u64),
+) -> Option<usize> {
+    let Some(&Reached::Peer(key)) = reached.get(&pipe) else { return None };
+    (peers[key].generation == generation && !peers[key].is_ending()).then_some(key)
 }
 
 /// The pause after one of `last`: doubled up to the maximum, if there is one (libzmq's
