@@ -252,8 +252,14 @@ impl Reactor {
     #[must_use]
     #[inline]
     pub fn is_idle(&self) -> bool {
-        let is_watched = self.outside.is_some();
-        !(self.is_due() || self.has_come() || is_watched || self.ring.is_inherited())
+        let is_active = self.is_due() || self.has_come() || self.is_watched();
+        !(is_active || self.ring.is_inherited())
+    }
+
+    /// Whether somebody [watches](Self::watch).
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        self.outside.is_some()
     }
 
     /// Whether something has come that a turn takes.

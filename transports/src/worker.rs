@@ -189,7 +189,17 @@ impl Worker {
     /// # Errors
     /// The first time, what the kernel says.
     pub fn watch(&mut self) -> Result<std::os::fd::BorrowedFd<'_>, Error> {
+        self.reactor.watch()?;
+        self.stay_parked();
         Ok(self.reactor.watch()?)
+    }
+
+    /// Whoever waits elsewhere is told of notices there: the next one wakes the ring. Without one
+    /// that is pending, which [`deadline`](Self::deadline) tells of.
+    fn stay_parked(&self) {
+        if self.reactor.is_watched() {
+            let _is_pending = !self.mailbox.park();
+        }
     }
 
     /// Bytes received in the last turn.
@@ -250,6 +260,7 @@ impl Worker {
         self.completions = completions;
         self.catch_up();
         self.run_timers();
+        self.stay_parked();
         if let Err(error) = turned
             && error != zring_engine::Error::Interrupted
         {

@@ -113,6 +113,25 @@ where
     });
 }
 
+/// The host's name is looked up in another thread, whose answer is heard of elsewhere.
+fn a_foreign_loop_connects_to_a_host_by_its_name<G>(cell: &Cell<G>)
+where
+    G: Ground<Context = LocalContext, Driver = zring::Caller>,
+{
+    let context = &cell.context;
+    let mut pull = Pull::new(&Context::new()).unwrap();
+    let endpoint = pull.bind(&cell.endpoint()).unwrap();
+    let port = endpoint.rsplit(':').next().unwrap();
+    let mut push = Push::new(context).unwrap();
+    push.connect(&format!("tcp://localhost:{port}")).unwrap();
+    push.send("by name").unwrap();
+    while push.counters()[0].sent == 0 {
+        go_round(context);
+    }
+    assert_eq!(pull.recv().unwrap(), "by name");
+}
+
+cells!([Caller, Spinning] x [Tcp]: a_foreign_loop_connects_to_a_host_by_its_name);
 cells!(
     [Caller, Spinning] x [Tcp, Ipc]:
     a_foreign_loop_receives_by_the_descriptor,
