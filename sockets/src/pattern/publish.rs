@@ -58,7 +58,7 @@ struct Publisher {
     received: Option<Reports>,
     /// Pipes that were not read to their end.
     unread: Vec<PipeKey>,
-    /// Whether that was for what one look takes, and not for a message that waits for room.
+    /// Whether that was, of any, for what one look takes, and not for a message that waits for room.
     is_behind: bool,
 }
 
@@ -119,14 +119,16 @@ impl Publisher {
     }
 
     /// Takes in what a peer has sent: its subscriptions, and to be received what they are news of
-    /// and its messages. With `is_last` to the end, otherwise as far as one look takes, and up to a
-    /// message that there is no room to receive; what is behind that waits with its pipe. A message
-    /// is taken as a whole, so that nothing of another peer comes between its frames.
+    /// and its messages. With `is_last` to the end, otherwise as far as one look takes of a wire
+    /// peer's, and up to a message that there is no room to receive; what is behind that waits with
+    /// its pipe. A message is taken as a whole, so that nothing of another peer comes between its
+    /// frames.
     fn read(&mut self, pipes: &mut Pipes, key: PipeKey, is_last: bool) {
         let mut frame = Message::new();
         let (mut taken, mut is_within) = (0, false);
-        while is_last || is_within || taken < READ_MAX {
-            let Some(pipe) = pipes.get_mut(key) else { return };
+        while let Some(pipe) = pipes.get_mut(key)
+            && (is_last || is_within || taken < READ_MAX || pipe.is_written_to())
+        {
             let has_room = self.received.as_ref().is_none_or(Reports::has_room);
             let may_take = is_last || is_within || has_room;
             let item = if may_take {
@@ -147,8 +149,10 @@ impl Publisher {
             }
             taken += usize::from(!is_within);
         }
-        self.is_behind = true;
-        self.put_off(key);
+        if pipes.get(key).is_some() {
+            self.is_behind = true;
+            self.put_off(key);
+        }
     }
 
     fn take_control(&mut self, key: PipeKey, control: &Control) {
@@ -179,17 +183,15 @@ impl Publisher {
         }
     }
 
-    /// Until there is something to receive, or nothing more to be read.
-    fn has_message(&mut self, pipes: &mut Pipes) -> bool {
-        self.read_on(pipes);
-        let is_empty = |received: &Option<Reports>| received.as_ref().is_none_or(Reports::is_empty);
-        while is_empty(&self.received) && self.is_behind {
-            self.read_on(pipes);
-        }
-        !is_empty(&self.received)
+    fn is_behind(&self) -> bool {
+        self.is_behind && !self.unread.is_empty()
     }
 
-    /// Nobody is waited for whose subscriptions are not all known.
+    fn has_message(&mut self, pipes: &mut Pipes) -> bool {
+        self.read_on(pipes);
+        self.received.as_ref().is_some_and(|received| !received.is_empty())
+    }
+
     #[inline]
     fn send(
         &mut self,
@@ -200,13 +202,7 @@ impl Publisher {
         if !self.unread.is_empty() {
             self.read_on(pipes);
         }
-        while let Err(refusal) = self.publish(pipes, body, has_more) {
-            if !self.is_behind {
-                return Err(refusal);
-            }
-            self.read_on(pipes);
-        }
-        Ok(())
+        self.publish(pipes, body, has_more)
     }
 
     /// Applies a subscription, and answers whether it was the first, or the last, of its topic.
@@ -349,6 +345,10 @@ impl Behaviour for Pub {
         self.0.send(pipes, body, has_more)
     }
 
+    fn is_behind(&self) -> bool {
+        self.0.is_behind()
+    }
+
     fn has_room(&mut self, _pipes: &mut Pipes) -> bool {
         self.0.has_room()
     }
@@ -403,6 +403,10 @@ impl Behaviour for XPub {
         self.0.has_message(pipes);
         *frame = self.0.received.as_mut().and_then(Reports::pop).ok_or(Refusal::Full)?;
         Ok(())
+    }
+
+    fn is_behind(&self) -> bool {
+        self.0.is_behind()
     }
 
     fn has_room(&mut self, _pipes: &mut Pipes) -> bool {

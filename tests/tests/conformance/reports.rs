@@ -172,6 +172,21 @@ fn news_behind_thousands_of_known_topics_are_reported<G: Ground>(cell: &Cell<G>)
     drop(subs);
 }
 
+/// They are in effect with the call, however many there are.
+fn a_message_behind_thousands_of_inproc_subscriptions_is_for_them<G: Ground>(cell: &Cell<G>) {
+    let mut publisher = zring::Pub::builder().no_drop(true).build(&cell.context).unwrap();
+    let mut sub = Sub::new(&cell.context).unwrap();
+    sub.connect(&publisher.bind(&cell.endpoint()).unwrap()).unwrap();
+    (0..5000).for_each(|topic| sub.subscribe(topic.to_string()).unwrap());
+    publisher.send("4999").unwrap();
+    assert_eq!(sub.recv().unwrap(), "4999");
+}
+
+cells!(
+    [Threads, Caller] x [Inproc]:
+    a_message_behind_thousands_of_inproc_subscriptions_is_for_them,
+);
+
 /// What one peer has sent and nobody receives keeps no other peer's subscription waiting.
 fn a_publisher_that_does_not_receive_hears_new_subscribers<G: Ground>(cell: &Cell<G>) {
     let builder = XPub::builder().receive_high_water_mark(1);
