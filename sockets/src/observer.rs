@@ -5,13 +5,12 @@
 //!
 //! Deliberately absent: events. Everything here is a number, or the last of its kind.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use rustc_hash::FxBuildHasher;
 use zring_transports::Error as TransportError;
 use zring_transports::incidents::{IncidentLog, Incidents, RejectedPeer};
 use zring_transports::pipe::{Counters, PipeId};
@@ -46,9 +45,9 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// What each peer's pipe has counted, in no order (`zmq_socket_monitor_pipes_stats(3)`, a
-    /// draft, tells what is queued). The counts are those of now; who is there is what the socket
-    /// knew at its last call.
+    /// What each peer's pipe has counted, in the order in which they began
+    /// (`zmq_socket_monitor_pipes_stats(3)`, a draft, tells what is queued). The counts are those
+    /// of now; who is there is what the socket knew at its last call.
     #[must_use]
     pub fn counters(&self) -> Vec<PipeCounters> {
         self.ledger.lock().values().map(Record::read).collect()
@@ -100,7 +99,7 @@ impl Record {
     }
 }
 
-type Records = HashMap<PipeId, Record, FxBuildHasher>;
+type Records = BTreeMap<PipeId, Record>;
 
 /// The pipes of one socket, for those who only read.
 #[derive(Clone, Default)]
