@@ -58,7 +58,7 @@ struct Publisher {
     received: Option<Reports>,
     /// Pipes that were not read to their end.
     unread: Vec<PipeKey>,
-    /// Whether that was, of any, for what one look takes, and not for a message that waits for room.
+    /// Whether that was, of any, for what one look takes, and not for want of room to receive.
     is_behind: bool,
 }
 
