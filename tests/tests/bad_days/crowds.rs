@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: how fast the others are. That is `perf`'s row of a stalled subscriber.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::time::Duration;
 
@@ -239,22 +239,34 @@ fn topics_of_earlier_subscribers_do_not_shut_out_who_comes_next<G: Ground>(cell:
         let mut subscriber = accept(cell, &listener);
         subscriber.set_nonblocking(true).unwrap();
         let topic = vec![letter; 1 << 20];
-        let mut said = handshake("SUB");
-        for less in 0..TOPICS {
-            said.extend(long_header(0, (topic.len() - less) as u64 + 1));
-            said.push(1);
-            said.extend(&topic[less..]);
+        let topics = (0..TOPICS).map(|less| {
+            let topic = &topic[less..];
+            [&long_header(0, topic.len() as u64 + 1)[..], b"\x01", topic].concat()
+        });
+        let (mut heard, mut is_closed) = (Vec::new(), false);
+        let parts = [handshake("SUB")].into_iter().chain(topics);
+        for said in parts.chain([frame(4, b"\x04PING\0\0")]) {
+            cell.watchdog.pat();
+            let mut rest = &said[..];
+            cell.until(|| {
+                match subscriber.write(rest) {
+                    Ok(len) => rest = &rest[len..],
+                    Err(error) => is_closed |= error.kind() != ErrorKind::WouldBlock,
+                }
+                while hear_more(&mut subscriber, &mut heard) {}
+                is_closed || rest.is_empty()
+            });
         }
-        said.extend(frame(4, b"\x04PING\0\0"));
-        let (mut rest, mut heard, mut is_closed) = (&said[..], Vec::new(), false);
         let has_answered = |heard: &[u8]| heard.ends_with(b"\x04PONG");
         cell.until(|| {
-            cell.watchdog.pat();
-            match subscriber.write(&rest[..rest.len().min(1 << 20)]) {
-                Ok(len) => rest = &rest[len..],
-                Err(error) => is_closed = error.kind() != ErrorKind::WouldBlock,
+            let mut bytes = [0; 64];
+            match subscriber.read(&mut bytes) {
+                Ok(len) => {
+                    is_closed |= len == 0;
+                    heard.extend(&bytes[..len]);
+                }
+                Err(error) => is_closed |= error.kind() != ErrorKind::WouldBlock,
             }
-            while hear_more(&mut subscriber, &mut heard) {}
             is_closed || has_answered(&heard)
         });
         assert_eq!(has_answered(&heard), is_taken, "{letter}");
