@@ -7,10 +7,11 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use zring_engine::sync::{Mutex, lock};
 use zring_transports::Error as TransportError;
 use zring_transports::incidents::{IncidentLog, Incidents, RejectedPeer};
 use zring_transports::pipe::{Counters, PipeId};
@@ -50,7 +51,7 @@ impl Observer {
     /// of now; who is there is what the socket knew at its last call.
     #[must_use]
     pub fn counters(&self) -> Vec<PipeCounters> {
-        self.ledger.lock().values().map(Record::read).collect()
+        lock(&self.ledger.0).values().map(Record::read).collect()
     }
 
     /// Peers whose connection was closed for what they sent, or for a handshake that took too long:
@@ -108,14 +109,10 @@ pub(crate) struct Ledger(Arc<Mutex<Records>>);
 impl Ledger {
     /// Enters a pipe, or what has become known of it.
     pub(crate) fn enter(&self, id: PipeId, record: Record) {
-        self.lock().insert(id, record);
+        lock(&self.0).insert(id, record);
     }
 
     pub(crate) fn strike(&self, id: PipeId) {
-        self.lock().remove(&id);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Records> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0).remove(&id);
     }
 }
