@@ -192,19 +192,6 @@ impl Publisher {
         self.received.as_ref().is_some_and(|received| !received.is_empty())
     }
 
-    #[inline]
-    fn send(
-        &mut self,
-        pipes: &mut Pipes,
-        body: FrameBody<'_>,
-        has_more: bool,
-    ) -> Result<(), Refusal> {
-        if !self.unread.is_empty() {
-            self.read_on(pipes);
-        }
-        self.publish(pipes, body, has_more)
-    }
-
     /// Applies a subscription, and answers whether it was the first, or the last, of its topic.
     fn apply(&mut self, key: PipeKey, control: &Control) -> bool {
         if let Some(room) = &mut self.room
@@ -229,12 +216,15 @@ impl Publisher {
     }
 
     #[inline]
-    fn publish(
+    fn send(
         &mut self,
         pipes: &mut Pipes,
         body: FrameBody<'_>,
         has_more: bool,
     ) -> Result<(), Refusal> {
+        if !self.unread.is_empty() {
+            self.read_on(pipes);
+        }
         if !self.is_open {
             if !self.log.has_room() && !self.log.want_room() {
                 return Err(Refusal::Full);

@@ -97,10 +97,8 @@ impl Worker {
     pub(super) fn handle_looked_up(&mut self, answer: LookedUp) {
         let LookedUp { pipe, generation, target } = answer;
         self.look_up_next();
-        let Some(&Reached::Peer(key)) = self.reached.get(&pipe) else { return };
-        if self.peers[key].generation != generation {
-            return;
-        }
+        let found = find_waiting(&self.peers, &self.reached, (pipe, generation));
+        let Some(key) = found else { return };
         match target {
             Ok(target) => self.open(key, &target),
             Err(error) => {
@@ -176,7 +174,7 @@ fn find_waiting(
     (pipe, generation): (PipeId, u64),
 ) -> Option<usize> {
     let Some(&Reached::Peer(key)) = reached.get(&pipe) else { return None };
-    (peers[key].generation == generation && !peers[key].is_ending()).then_some(key)
+    (peers[key].generation == generation).then_some(key)
 }
 
 /// The pause after one of `last`: doubled up to the maximum, if there is one (libzmq's
