@@ -223,7 +223,7 @@ impl Worker {
     /// When the next turn is due although nothing has happened.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let is_due = self.has_work() || !self.behind.is_empty() || self.reactor.is_due();
+        let is_due = self.is_busy() || self.reactor.is_due();
         if is_due { Some(self.clock.now()) } else { self.timers.next_deadline() }
     }
 
@@ -298,14 +298,16 @@ impl Worker {
         !self.due.is_empty() || !self.walks.is_empty() || self.mailbox.has_pending()
     }
 
+    /// As [`has_work`](Self::has_work), or would go on with what was received before.
+    fn is_busy(&self) -> bool {
+        self.has_work() || !self.behind.is_empty()
+    }
+
     /// Whether a turn that does not wait would find nothing at all.
     #[must_use]
     #[inline]
     pub fn is_idle(&self) -> bool {
-        !self.has_work()
-            && self.behind.is_empty()
-            && self.timers.is_empty()
-            && self.reactor.is_idle()
+        !self.is_busy() && self.timers.is_empty() && self.reactor.is_idle()
     }
 
     /// Whether the kernel has something for a turn.
@@ -318,7 +320,7 @@ impl Worker {
     /// No wait while there is work, or when all is done; otherwise none beyond the next timer, and
     /// parked.
     fn limit_wait(&self, wait: Wait) -> Wait {
-        let is_busy = self.has_work() || !self.behind.is_empty() || self.is_done();
+        let is_busy = self.is_busy() || self.is_done();
         if matches!(wait, Wait::No) || is_busy || !self.mailbox.park() {
             return Wait::No;
         }

@@ -417,14 +417,22 @@ fn without_drops_only_who_wants_a_message_can_hold_it_up<G: Ground>(cell: &Cell<
     assert!(publisher.counters().iter().all(|pipe| pipe.dropped == 0));
 }
 
-/// It has cancelled behind more subscriptions than are taken in one look.
-fn without_drops_nobody_waits_for_who_has_cancelled<G: Ground>(cell: &Cell<G>) {
+/// A lossless publisher, and its subscriber of `a` that has little room.
+fn lossless_for_a<G: Ground>(
+    cell: &Cell<G>,
+) -> (Socket<PubPattern, G::Driver>, Socket<SubPattern, G::Driver>) {
     let builder = Pub::builder().no_drop(true).send_high_water_mark(MARK);
     let mut publisher = builder.build(&cell.context).unwrap();
     let mut full = Sub::builder().receive_high_water_mark(1).build(&cell.context).unwrap();
     full.connect(&publisher.bind(&cell.endpoint()).unwrap()).unwrap();
     full.subscribe("a").unwrap();
     meet(cell, &mut publisher, &mut full);
+    (publisher, full)
+}
+
+/// It has cancelled behind more subscriptions than are taken in one look.
+fn without_drops_nobody_waits_for_who_has_cancelled<G: Ground>(cell: &Cell<G>) {
+    let (mut publisher, mut full) = lossless_for_a(cell);
     let large = vec![b'a'; 16 * 1024];
     let mut refusals = 0;
     cell.until(|| {
@@ -438,12 +446,7 @@ fn without_drops_nobody_waits_for_who_has_cancelled<G: Ground>(cell: &Cell<G>) {
 
 /// It takes everything, and the other, which is full, only its own.
 fn without_drops_who_takes_everything_over_inproc_stands_for_no_other<G: Ground>(cell: &Cell<G>) {
-    let builder = Pub::builder().no_drop(true).send_high_water_mark(MARK);
-    let mut publisher = builder.build(&cell.context).unwrap();
-    let mut full = Sub::builder().receive_high_water_mark(1).build(&cell.context).unwrap();
-    full.connect(&publisher.bind(&cell.endpoint()).unwrap()).unwrap();
-    full.subscribe("a").unwrap();
-    meet(cell, &mut publisher, &mut full);
+    let (mut publisher, _full) = lossless_for_a(cell);
     let mut all = Sub::builder().receive_high_water_mark(0).build(&cell.context).unwrap();
     all.subscribe("").unwrap();
     all.connect(&publisher.bind(&Transport::Inproc.endpoint()).unwrap()).unwrap();
