@@ -64,6 +64,12 @@ impl Allowance {
         self.written += messages;
     }
 
+    /// Makes room for as much as the mark again, as if all that is written had been granted. What
+    /// was is seen once that is written too.
+    pub fn overdraw(&mut self) {
+        self.granted = self.written;
+    }
+
     /// Looks for grants, and without enough of them asks to be told. True: there is room now.
     #[must_use]
     pub fn want(&mut self) -> bool {
@@ -168,6 +174,18 @@ mod tests {
         assert!(!consumption.take(5) && !consumption.take(5) && !consumption.take(5));
         assert_eq!(allowance.room(), 0);
         assert!(consumption.take(5));
+        assert_eq!(allowance.room(), 5);
+    }
+
+    #[test]
+    fn who_overdraws_has_room_for_the_mark_again_and_then_for_what_was_granted() {
+        let (mut allowance, mut consumption) = credit(10);
+        allowance.write(10);
+        allowance.overdraw();
+        assert_eq!(allowance.room(), 10);
+        allowance.write(10);
+        assert_eq!(allowance.room(), 0);
+        assert!(!consumption.take(15));
         assert_eq!(allowance.room(), 5);
     }
 

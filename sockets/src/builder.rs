@@ -209,7 +209,9 @@ impl<P: Pattern> Builder<P> {
 
 impl<P: Sends> Builder<P> {
     /// Messages that may wait to be sent, for each peer; 1000 by default, 0 for any number
-    /// (`ZMQ_SNDHWM`). Who is at it takes nothing more before half of it was sent.
+    /// (`ZMQ_SNDHWM`). Who is at it takes nothing more before half of it was sent. What
+    /// [gathers](crate::LocalContext#bursts) does not count while its connection takes what it is
+    /// given.
     #[must_use]
     pub const fn send_high_water_mark(mut self, messages: usize) -> Self {
         self.options.send_mark = messages;

@@ -78,6 +78,11 @@ impl Lane {
         self.way.try_take()
     }
 
+    /// For the writer of the log: whether the connection has taken all it was given.
+    pub(crate) fn is_open(&self) -> bool {
+        self.way.borrow(|way| way.connection.is_some()).is_some_and(|(is_open, _)| is_open)
+    }
+
     /// For the writer of the log: sends the message that it has just published. False: the worker
     /// is to be told that there is something for it.
     pub(crate) fn send_now(&self) -> bool {

@@ -253,10 +253,11 @@ pub struct Outbound {
 }
 
 impl Outbound {
-    /// Whether a message can begin now. Without room, the next [`Event::Writable`] says when.
+    /// Whether a message can begin now. Without room, [`want_room`](Self::want_room) has the next
+    /// [`Event::Writable`] say when.
     #[inline]
     pub fn has_room(&mut self) -> bool {
-        self.allowance.room() > 0
+        self.allowance.room() > 0 || self.overdraw()
     }
 
     /// The peer has come, whose mark adds to ours; 0 is none.
@@ -267,6 +268,18 @@ impl Outbound {
     /// Looks for room again, and asks for [`Event::Writable`] if there is none.
     pub fn want_room(&mut self) -> bool {
         self.allowance.want() || (self.send_ahead() != Ahead::Busy && self.allowance.want())
+    }
+
+    /// Caller-driven, what gathers does not count while the connection takes all it is given: it
+    /// would be in the kernel already, had it not gathered.
+    #[cold]
+    fn overdraw(&mut self) -> bool {
+        let keeps_up =
+            self.bell.is_local() && self.lane.as_ref().is_some_and(|lane| lane.is_open());
+        if keeps_up {
+            self.allowance.overdraw();
+        }
+        keeps_up
     }
 
     /// Appends one frame, and with the last of a message publishes it. True: the reader is to be

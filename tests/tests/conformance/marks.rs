@@ -107,6 +107,36 @@ cells!(
     a_message_of_many_frames_counts_once,
 );
 
+/// In a burst more gathers than the mark lets wait, until the connection takes no more: then the
+/// mark's worth waits, and what had gathered.
+fn what_gathers_is_beyond_the_mark_until_the_peer_is_full<G: Ground>(cell: &Cell<G>) {
+    const MARK: usize = 10;
+    const GATHERED_MAX: usize = 64 * 1024 / 20;
+    let builder = Push::builder().send_high_water_mark(MARK).send_buffer(Some(256 * 1024));
+    let mut push = builder.linger(Some(Duration::ZERO)).build(&cell.context).unwrap();
+    let builder = Pull::builder().receive_high_water_mark(MARK).receive_buffer(Some(256 * 1024));
+    let mut pull = builder.build(&cell.context).unwrap();
+    push.connect(&pull.bind(&cell.endpoint()).unwrap()).unwrap();
+    let observer = push.observer();
+    let queued = || observer.counters()[0].queued as usize;
+    push.send(&number(0)).unwrap();
+    push.flush().unwrap();
+    assert_eq!(number_in(&pull.recv().unwrap()), 0);
+
+    let burst = 5 * MARK;
+    cell.until(|| {
+        assert_eq!(fill::<_, G>(&mut push, burst as u64), burst as u64);
+        let has_gathered = queued() > 2 * MARK;
+        push.flush().unwrap();
+        while pull.try_recv().is_ok() {}
+        has_gathered
+    });
+    cell.until(|| fill::<_, G>(&mut push, 10_000) < 10_000);
+    assert!(queued() <= MARK + GATHERED_MAX, "{} wait", queued());
+}
+
+cells!([Caller] x [Tcp, Ipc]: what_gathers_is_beyond_the_mark_until_the_peer_is_full);
+
 const TICK: Duration = Duration::from_millis(50);
 
 /// Marks, kernel buffers and what is under way between them hold a bounded number of messages.
