@@ -52,6 +52,12 @@ impl Allowance {
         self.limit.saturating_sub(self.written - self.granted)
     }
 
+    /// The mark; of no mark, the greatest number.
+    #[must_use]
+    pub fn mark(&self) -> u64 {
+        self.limit
+    }
+
     /// Raises the mark by so many messages; by 0, which is no mark, for good.
     pub fn raise(&mut self, by: usize) {
         self.limit = if by == 0 { u64::MAX } else { self.limit.saturating_add(by as u64) };

@@ -402,6 +402,24 @@ impl<R: Clone> Reader<R> {
         }
     }
 
+    /// Whether more messages than that wait to be counted by a run. A node that another reader
+    /// leaves meanwhile is not used again.
+    #[must_use]
+    pub fn has_more_than(&self, messages: u64) -> bool {
+        let mut node = self.node.clone();
+        let mut found = u64::from(self.uncounted);
+        let mut taken = self.taken.messages;
+        loop {
+            let published = node.published();
+            found += u64::from(published.counts.messages - std::mem::take(&mut taken));
+            if found > messages || !published.is_sealed {
+                return found > messages;
+            }
+            let next = lock(&node.next).clone().expect("a sealed node has a next one");
+            node = next;
+        }
+    }
+
     /// Takes the next run: the bytes up to the next record, block end or what is published now.
     #[inline]
     pub fn next_run(&mut self) -> Option<Run<R>> {

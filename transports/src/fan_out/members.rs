@@ -57,13 +57,17 @@ pub(crate) struct FanOut {
     /// Counts messages, so that a subscriber with several matching topics gets each once.
     pub(super) stamp: u64,
     pub(super) walked: u64,
+    /// Where the walk at hand began, if nobody was awaited in it yet.
+    pub(super) begun_at: Option<u64>,
+    /// Messages that a walk passed before somebody was awaited: the last one that passed any.
+    pub(super) pace: u64,
     pub(super) is_lossless: bool,
     /// Members that are given up, before and behind their last message.
     parting: usize,
     parted: usize,
-    /// Members without room and with a stalled connection, as of the step at hand.
-    pub(super) full_count: usize,
-    /// Whether the walk waits for a full member's room.
+    /// Members whose room is waited for, as of the step at hand.
+    pub(super) awaited_count: usize,
+    /// Whether the walk waits for an awaited member's room.
     pub(super) is_held: bool,
     /// Whether this walk has found nothing, and then something with the flag down.
     pub(super) has_looked_again: bool,
@@ -95,8 +99,10 @@ pub(super) struct Member {
     pub(super) until: u64,
     /// Those were walked: it is given nothing more.
     pub(super) has_parted: bool,
-    /// At its mark with a connection that takes nothing: what matches is dropped.
+    /// At its mark: what it is given is dropped.
     pub(super) is_full: bool,
+    /// And the walk waits for it.
+    pub(super) is_awaited: bool,
     pub(super) is_touched: bool,
     pub(super) stamp: u64,
     /// Neighbouring matches in the run being walked.
@@ -121,10 +127,12 @@ impl FanOut {
             run_messages: 0,
             stamp: 0,
             walked: 0,
+            begun_at: None,
+            pace: 0,
             is_lossless,
             parting: 0,
             parted: 0,
-            full_count: 0,
+            awaited_count: 0,
             is_held: false,
             has_looked_again: false,
             touched: Vec::new(),
@@ -151,6 +159,7 @@ impl FanOut {
             until: u64::MAX,
             has_parted: false,
             is_full: false,
+            is_awaited: false,
             is_touched: false,
             stamp: 0,
             range: 0..0,
@@ -266,7 +275,7 @@ impl FanOut {
         &mut self.members[key as usize].sending
     }
 
-    /// Whether the walk waits for a full member's room.
+    /// Whether the walk waits for an awaited member's room.
     pub(crate) fn is_held(&self) -> bool {
         self.is_held
     }

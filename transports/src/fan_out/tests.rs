@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::walk::HELD_TURNS_MAX;
 use super::*;
 use crate::message::Payload;
 use crate::pipe::Counters;
@@ -243,6 +244,36 @@ fn a_full_subscriber_that_can_still_send_holds_the_walk_and_loses_nothing() {
     fixture.check(0, 0..50);
     fixture.check(1, 0..50);
     assert_eq!(fixture.counters(0), (50, 50, 0));
+}
+
+#[test]
+fn who_would_hold_the_walk_for_too_many_turns_loses() {
+    let mut fixture = Fixture::new(&[]);
+    fixture.join(1, &[b""]);
+    fixture.join(3, &[b""]);
+    (0..500).for_each(|_| fixture.publish_sized(b'a', 10));
+    assert!(fixture.walk());
+    let [(_, _, lost), (kept, _, also_lost)] = [0, 1].map(|index| fixture.counters(index));
+    assert_eq!((lost, kept, also_lost), (lost, 3, lost - 2));
+    assert!(lost > 500 - 2 * HELD_TURNS_MAX, "{lost} are lost");
+    fixture.settle();
+    let rest = lost as usize + 1..500;
+    assert!(rest.len() <= HELD_TURNS_MAX as usize, "{} are left", rest.len());
+    fixture.check(0, (0..1).chain(rest.clone()));
+    fixture.check(1, (0..3).chain(rest));
+}
+
+#[test]
+fn who_wants_little_is_waited_for_however_small_its_mark() {
+    let mut fixture = Fixture::new(&[]);
+    (0..100).for_each(|topic| fixture.join(1, &[&[topic]]));
+    for _ in 0..10 {
+        (0..100).for_each(|topic| fixture.publish_sized(topic, 10));
+    }
+    fixture.settle();
+    for index in 0..100 {
+        fixture.check(index, (index..1000).step_by(100));
+    }
 }
 
 #[test]
@@ -492,6 +523,7 @@ impl History {
         match *step {
             Step::Publish(topic) => self.publish(topic),
             Step::Walk => {
+                self.expect_losses();
                 self.fixture.walk();
                 self.check_marks();
             }
@@ -511,6 +543,15 @@ impl History {
         }
     }
 
+    /// Who would hold the walk for too many turns may lose.
+    fn expect_losses(&mut self) {
+        let unwalked = self.topics.len() as u64 - self.fixture.fan_out.walked;
+        for expected in self.expected.iter_mut().filter(|expected| expected.mark > 0) {
+            let is_far_behind = unwalked > HELD_TURNS_MAX * expected.mark as u64;
+            expected.may_lose |= is_far_behind && !self.is_lossless;
+        }
+    }
+
     fn check_marks(&self) {
         for (subscriber, expected) in self.fixture.subscribers.iter().zip(&self.expected) {
             let [accepted, granted] = [&subscriber.counters.accepted, &subscriber.counters.granted]
@@ -521,6 +562,7 @@ impl History {
 
     fn check(mut self) {
         (0..self.expected.len()).for_each(|index| self.fixture.revive(index));
+        self.expect_losses();
         self.fixture.settle();
         assert_eq!(self.fixture.fan_out.walked as usize, self.topics.len());
         for (index, expected) in self.expected.iter().enumerate() {

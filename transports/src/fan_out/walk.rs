@@ -1,12 +1,13 @@
 //! The walk: from what was published to what each subscriber's connection has to send.
 //!
-//! A step takes as many messages as every subscriber has room for. Who is at its mark while its
-//! connection still takes bytes holds the walk up until the next turn, for then only the reactor
-//! is late; who is at its mark with a stalled connection drops what matches. Messages that lie in
-//! one run are given as ranges; one that spans runs, or refers to a large body, is given in parts.
+//! A step takes as many messages as everyone with room has room for. A message for a subscriber
+//! that is at its mark holds the walk up until the next turn if the connection still takes bytes,
+//! for then only the reactor is late; unless that would go on for many turns, for what is
+//! published must not wait for long. Otherwise that subscriber loses it. A lossless walk drops
+//! nothing: it is held up until the subscriber has room.
 //!
-//! A lossless walk drops nothing: it is held up at a message that a full subscriber wants, until
-//! that subscriber has room.
+//! Messages that lie in one run are given as ranges; one that spans runs, or refers to a large
+//! body, is given in parts.
 //!
 //! Deliberately absent: sending. The caller starts sends for the connections it is told of.
 
@@ -16,34 +17,27 @@ use zring_engine::block::Slice;
 use zring_engine::log::Run;
 use zring_zmtp::frame;
 
-use crate::fan_out::FanOutFeed;
 use crate::fan_out::members::{FanOut, MemberKey, Part};
+use crate::fan_out::{FanOutFeed, UNWALKED_MESSAGES_MAX};
 use crate::pipe::Record;
 
 /// Messages of one step at most, so that connections get to send in between.
 const STEP_MESSAGES_MAX: u64 = 4096;
 /// Messages walked in one turn at most.
 const TURN_MESSAGES_MAX: u64 = 16 * 1024;
-
-/// What one step has found in a run.
-struct Found {
-    messages: u64,
-    /// The next message does not lie in this run alone.
-    is_split: bool,
-}
+/// Turns in a row that a lossy walk waits for who is at its mark. At marks of 512 and more no
+/// publisher may be so far ahead.
+pub(super) const HELD_TURNS_MAX: u64 = 32;
 
 impl FanOut {
     /// Walks what was published, and adds to `peers` who has got something to send. True: more is
     /// there, to be walked once those sends were tried.
     pub(crate) fn walk(&mut self, peers: &mut Vec<usize>) -> bool {
         let before = self.walked;
-        let mut is_late = false;
+        self.begun_at = Some(before);
         (self.is_held, self.has_looked_again) = (false, false);
         while self.walked - before < TURN_MESSAGES_MAX && !self.is_held && self.has_messages() {
-            let Some(quota) = self.settle_quota() else {
-                is_late = true;
-                break;
-            };
+            let quota = self.settle_quota();
             self.step(quota);
         }
         self.flush_touched(peers);
@@ -51,6 +45,7 @@ impl FanOut {
             self.feed.walked.store(self.walked, Ordering::Release);
             self.feed.shared.tell_walked(&self.inbox);
         }
+        let is_late = self.is_held && !self.is_lossless;
         is_late || self.has_looked_again || self.walked - before >= TURN_MESSAGES_MAX
     }
 
@@ -95,32 +90,33 @@ impl FanOut {
         let _is_wanted = self.feed.bytes.take(bytes as u64);
     }
 
-    /// How many messages every subscriber has room for. `None`: one waits for its own sends.
-    fn settle_quota(&mut self) -> Option<u64> {
+    /// How many messages everyone with room has room for.
+    fn settle_quota(&mut self) -> u64 {
         let mut quota = STEP_MESSAGES_MAX;
-        self.full_count = 0;
+        self.awaited_count = 0;
         self.part_from_walked();
         for (_, member) in self.members.iter_mut().filter(|(_, member)| !member.has_parted) {
             quota = quota.min(member.until - self.walked);
             let room = member.allowance.room();
             member.is_full = room == 0;
-            self.full_count += usize::from(member.is_full);
-            if room > 0 {
+            if member.is_full {
+                let takes_bytes = member.is_connected && !member.sending.is_blocked();
+                member.is_awaited = self.is_lossless || takes_bytes;
+                self.awaited_count += usize::from(member.is_awaited);
+            } else {
+                member.is_awaited = false;
                 quota = quota.min(room);
-            } else if member.is_connected && !member.sending.is_blocked() {
-                return None;
             }
         }
-        Some(quota)
+        quota
     }
 
+    /// Moves past `quota` messages at most. A walk that is held must not pass the next one yet.
     fn step(&mut self, quota: u64) {
         let everyone_takes_all = self.subscriptions.takes_all_count() == self.present();
-        if everyone_takes_all && self.full_count > 0 && self.is_lossless {
-            self.is_held = true;
-            return;
-        }
-        if !self.parts.is_empty() || self.step_in_run(everyone_takes_all, quota) {
+        self.is_held = everyone_takes_all && self.awaited_count > 0 && self.may_wait();
+        if !self.is_held && (!self.parts.is_empty() || self.step_in_run(everyone_takes_all, quota))
+        {
             self.is_held = !self.give_split();
             self.walked += u64::from(!self.is_held);
         }
@@ -136,21 +132,51 @@ impl FanOut {
             self.walked += messages;
             return false;
         }
-        let start = self.at;
-        let found =
-            if everyone_takes_all { self.skip_messages(quota) } else { self.match_messages(quota) };
-        if everyone_takes_all && self.at > start {
-            self.give_everyone(start..self.at, found.messages);
-        }
-        self.walked += found.messages;
-        found.is_split && found.messages < quota
+        let until = self.walked + quota;
+        let is_split = if everyone_takes_all {
+            let (start, before) = (self.at, self.walked);
+            let is_split = self.skip_messages(until);
+            if self.at > start {
+                self.give_everyone(start..self.at, self.walked - before);
+            }
+            is_split
+        } else {
+            self.match_messages(until)
+        };
+        is_split && self.walked < until
     }
 
-    /// Whether a lossless walk must not pass this message yet: somebody who wants it is full. The
-    /// publisher sees to it that this is rare: only where a subscription has just come.
-    fn must_wait(&self, matching: &[MemberKey]) -> bool {
-        let is_full = |&key: &MemberKey| self.members[key as usize].is_full;
-        self.is_lossless && self.full_count > 0 && matching.iter().any(is_full)
+    /// Whether the walk must not pass this message yet, since somebody who wants it is full. With a
+    /// lossless publisher, which sees to it, only where a subscription has just come.
+    #[inline]
+    fn must_wait(&mut self, matching: &[MemberKey]) -> bool {
+        let is_awaited = |&key: &MemberKey| self.members[key as usize].is_awaited;
+        self.awaited_count > 0 && matching.iter().any(is_awaited) && self.may_wait()
+    }
+
+    /// Whether there is time to wait for those who are awaited; if not, nobody is any more in this
+    /// step. There is unless it would take too many turns to walk what is published, at the pace of
+    /// turns that wait for everyone, or of a mark a turn.
+    #[cold]
+    fn may_wait(&mut self) -> bool {
+        if let Some(begun_at) = self.begun_at.take()
+            && begun_at < self.walked
+        {
+            self.pace = self.walked - begun_at;
+        }
+        if self.is_lossless {
+            return true;
+        }
+        let awaited = self.members.iter().filter(|(_, member)| member.is_awaited);
+        let mark = awaited.map(|(_, member)| member.allowance.mark()).max();
+        let messages_max = HELD_TURNS_MAX * self.pace.max(mark.unwrap_or(0));
+        let (near, taken) = (self.walked + messages_max, self.feed.messages.taken());
+        let is_far_behind = messages_max < UNWALKED_MESSAGES_MAX as u64
+            && (near < taken || self.feed.log.has_more_than(near - taken));
+        if is_far_behind {
+            self.awaited_count = 0;
+        }
+        !is_far_behind
     }
 
     fn give_everyone(&mut self, range: std::ops::Range<usize>, messages: u64) {
@@ -164,26 +190,23 @@ impl FanOut {
         self.matching = matching;
     }
 
-    /// Moves past up to `quota` messages that lie in this run.
-    fn skip_messages(&mut self, quota: u64) -> Found {
-        let mut messages = 0;
-        while messages < quota && self.at < self.run.len() {
-            let Some((end, _)) = find_message(&self.run, self.at) else {
-                return Found { messages, is_split: true };
-            };
+    /// Moves past messages that lie in this run, until so many are walked. True: the next one does
+    /// not lie in this run alone.
+    fn skip_messages(&mut self, until: u64) -> bool {
+        while self.walked < until && self.at < self.run.len() {
+            let Some((end, _)) = find_message(&self.run, self.at) else { return true };
             self.at = end;
-            messages += 1;
+            self.walked += 1;
         }
-        Found { messages, is_split: false }
+        false
     }
 
     /// As above, and gives each to those whose topics it matches.
-    fn match_messages(&mut self, quota: u64) -> Found {
+    fn match_messages(&mut self, until: u64) -> bool {
         let mut matching = std::mem::take(&mut self.matching);
         let run = self.run.clone();
-        let mut messages = 0;
         let mut is_split = false;
-        while messages < quota && self.at < run.len() {
+        while self.walked < until && self.at < run.len() {
             let Some((end, topic)) = find_message(&run, self.at) else {
                 is_split = true;
                 break;
@@ -197,10 +220,10 @@ impl FanOut {
                 self.give(key, self.at..end, 1);
             }
             self.at = end;
-            messages += 1;
+            self.walked += 1;
         }
         self.matching = matching;
-        Found { messages, is_split }
+        is_split
     }
 
     /// Finds who gets a message, each once.
