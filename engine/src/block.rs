@@ -14,6 +14,7 @@ use std::ptr::NonNull;
 
 use crossbeam_utils::CachePadded;
 
+use crate::Epoch;
 use crate::stock::Stock;
 use crate::sync::{Arc, AtomicU64, AtomicUsize, Ordering, Shadow, acquire};
 
@@ -31,6 +32,8 @@ pub struct Pool {
 struct Shelf {
     block_size: usize,
     stock: Stock<OwnedBlock>,
+    /// The process that has the stock's lock, which another thread may hold when it is forked.
+    epoch: Epoch,
 }
 
 impl Pool {
@@ -38,13 +41,14 @@ impl Pool {
     #[must_use]
     pub fn new(block_size: usize, kept_max: usize) -> Self {
         assert!(block_size <= BLOCK_SIZE_MAX, "a block's length must fit its published word");
-        Self { shared: Arc::new(Shelf { block_size, stock: Stock::new(kept_max) }) }
+        let (stock, epoch) = (Stock::new(kept_max), Epoch::current_or_endless());
+        Self { shared: Arc::new(Shelf { block_size, stock, epoch }) }
     }
 
     /// An empty block: a returned one, or fresh memory.
     #[must_use]
     pub fn take(&self) -> BlockWriter {
-        let Shelf { block_size, stock } = &*self.shared;
+        let Shelf { block_size, stock, .. } = &*self.shared;
         let owned = stock.take(|| OwnedBlock::allocate(*block_size));
         BlockWriter::start(owned, Some(self.clone()))
     }
@@ -184,14 +188,17 @@ impl Drop for BlockRef {
     }
 }
 
-/// Puts a block that nobody uses back on its shelf, or frees it.
+/// Puts a block that nobody uses back on its shelf, or frees it, as the child of a fork always
+/// does.
 #[cold]
 fn release(owned: OwnedBlock) {
     let mut block = owned.0;
     // SAFETY: the caller saw the count reach zero, so this is the only reference.
     let block = unsafe { block.as_mut() };
     block.shadow.write(0..block.capacity);
-    if let Some(pool) = block.pool.take() {
+    if let Some(pool) = block.pool.take()
+        && !pool.shared.epoch.is_over()
+    {
         pool.shared.stock.put(owned);
     }
 }
@@ -561,6 +568,33 @@ mod model;
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_forked_child_frees_blocks_while_their_stock_is_locked() {
+        let pool = Pool::new(64, 1);
+        let mut writer = pool.take();
+        writer.append(b"inherited");
+        writer.publish();
+        let mut slice = Some(writer.slice(0..9));
+        drop(writer);
+        // This is called with the lock.
+        let make = || {
+            // SAFETY: the child of this process with many threads uses its own memory and the
+            // allocator, which glibc makes usable in children, and ends here.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                drop(slice.take());
+                // SAFETY: the call ends the process, and has no preconditions.
+                unsafe { libc::_exit(42) };
+            }
+            let mut status = 0;
+            // SAFETY: the status is written to a local that outlives the call.
+            assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+            assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 42);
+            OwnedBlock::allocate(64)
+        };
+        drop(pool.shared.stock.take(make));
+    }
 
     #[test]
     fn an_append_of_any_length_is_copied_whole_and_not_beyond() {

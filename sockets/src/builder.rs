@@ -82,7 +82,8 @@ impl<P: Pattern> Builder<P> {
     ///
     /// # Errors
     /// [`Error::InvalidOption`] for an option out of its range, or that this pattern does not have;
-    /// [`Error::Terminated`] once the context was shut down.
+    /// [`Error::Terminated`] once the context was shut down; in the child of a fork
+    /// [`Error::Transport`] says so.
     pub fn build<C: AnyContext>(self, context: &C) -> Result<Socket<P, C::Driver>, Error> {
         let id = &self.options.routing_id;
         if id.len() > ROUTING_ID_SIZE_MAX {

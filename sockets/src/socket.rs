@@ -72,13 +72,17 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     /// A socket with default options (`zmq_socket(3)`).
     ///
     /// # Errors
-    /// [`Error::Terminated`] once the context was shut down.
+    /// [`Error::Terminated`] once the context was shut down; in the child of a fork
+    /// [`Error::Transport`] says so.
     pub fn new(context: &impl AnyContext<Driver = D>) -> Result<Self, Error> {
         Builder::new().build(context)
     }
 
     /// See [`Builder::build`].
     pub(crate) fn make(driver: D, options: Options) -> Result<Self, Error> {
+        if driver.is_inherited() {
+            return Err(zring_engine::Error::Forked.into());
+        }
         let inbox = Arc::new(SocketInbox::default());
         let parker = Arc::new(Parker::default());
         inbox.wake().insert(parker.clone());
@@ -154,6 +158,10 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
 
     #[cold]
     fn take_events(&mut self) {
+        if self.driver.is_inherited() {
+            // Another thread may have held the inbox at the fork.
+            return;
+        }
         let mut events = std::mem::take(&mut self.events);
         let arrivals = self.joint.inbox.take_into(&mut events);
         for event in events.drain(..) {

@@ -163,6 +163,10 @@ struct State {
 
 impl Shared {
     fn shut_down(&self) {
+        if self.epoch.is_over() {
+            // The sockets are refused already.
+            return;
+        }
         let mut state = lock(&self.state);
         state.is_shut_down = true;
         for inbox in state.sockets.drain(..).filter_map(|inbox| inbox.upgrade()) {

@@ -37,6 +37,7 @@ fn forks<G: Ground>() {
                     push.connect(&endpoint).err(),
                     pull.unbind(&endpoint).err(),
                     push.disconnect(&endpoint).err(),
+                    Pull::new(&cell.context).err(),
                 ];
                 let is_told = |answer: &Option<Error>| {
                     *answer == Some(TransportError::Engine(EngineError::Forked).into())
