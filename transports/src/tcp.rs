@@ -15,9 +15,13 @@ mod tests;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
+use std::time::Duration;
 
 use rustix::fd::OwnedFd;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
+use rustix::net::sockopt::set_socket_linger;
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, getpeername, getsockname, netdevice, socket_with,
+};
 use socket2::{Domain, SockAddr, Socket};
 use zring_engine::Errno;
 
@@ -52,6 +56,15 @@ enum Host {
     V6(Ipv6Addr, Option<String>),
     /// An interface or a host.
     Name(String),
+}
+
+/// Whether a new connection is to itself: nobody listens, and it was given the very port that it
+/// connects to (RFC 9293, section 3.5, "simultaneous" open). Such a one is closed by a reset, so
+/// that nothing keeps the port from who wants to listen there.
+pub(crate) fn is_its_own_peer(connection: &OwnedFd) -> bool {
+    let is_own = getsockname(connection).is_ok_and(|own| getpeername(connection) == Ok(Some(own)));
+    // Without it the port is kept for a minute.
+    is_own && set_socket_linger(connection, Some(Duration::ZERO)).is_ok()
 }
 
 impl TcpEndpoint {

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use tests::{Cell, Ground, Transport, cells};
-use zring::{Errno, Error, Pub, Pull, Push, Socket, TransportError};
+use zring::{Dealer, Errno, Error, Pub, Pull, Push, Router, Socket, TransportError};
 
 use crate::raw::listen;
 
@@ -187,3 +187,26 @@ fn why_a_connect_fails_can_be_read<G: Ground>(cell: &Cell<G>) {
 }
 
 cells!([Threads, Caller] x [Tcp]: why_a_connect_fails_can_be_read);
+
+/// Where nobody listens, a connection may be given the very port that it is for.
+fn a_connection_to_itself_is_no_peer_and_keeps_no_port<G: Ground>(cell: &Cell<G>) {
+    let endpoint = cell.transport.fixed_endpoint();
+    let address = endpoint.strip_prefix("tcp://").unwrap();
+    let interval = Some(Duration::from_millis(1));
+    let builder = Dealer::builder().reconnect_interval(interval).linger(Some(Duration::ZERO));
+    let mut dealer = builder.build(&cell.context).unwrap();
+    dealer.connect(&format!("tcp://{address};{address}")).unwrap();
+    dealer.send("to whom it may concern").unwrap();
+    cell.until(|| dealer.failed_connects().count >= 10);
+    let Some(TransportError::Kernel { errno: Errno::CONNREFUSED, .. }) =
+        dealer.failed_connects().last
+    else {
+        panic!("{:?}", dealer.failed_connects().last)
+    };
+    assert_eq!(dealer.try_recv().err(), Some(Error::WouldBlock));
+    assert_eq!(dealer.rejections().count, 0);
+    let mut router = Router::new(&cell.context).unwrap();
+    cell.until(|| router.bind(&endpoint).is_ok());
+}
+
+cells!([Threads, Caller] x [Tcp]: a_connection_to_itself_is_no_peer_and_keeps_no_port);

@@ -18,6 +18,7 @@ use crate::endpoint::Target;
 use crate::notice::{Dial, LookedUp, Notice};
 use crate::peer::{After, Dialer, Origin, Peer, Stage};
 use crate::pipe::PipeId;
+use crate::tcp;
 
 /// Host names that one worker has looked up at a time. Who comes then waits its turn.
 const LOOK_UPS_MAX: usize = 8;
@@ -136,9 +137,15 @@ impl Worker {
     }
 
     pub(super) fn handle_connected(&mut self, key: usize, result: Result<(), Errno>) {
-        if self.peers[key].is_ending() {
+        let peer = &mut self.peers[key];
+        if peer.is_ending() {
             return;
         }
+        let is_own = result.is_ok() && peer.fd.as_ref().is_some_and(|fd| tcp::is_its_own_peer(fd));
+        if is_own {
+            peer.fd = None;
+        }
+        let result = if is_own { Err(Errno::CONNREFUSED) } else { result };
         let (Err(errno), Origin::Dialed(dialer)) = (result, &self.peers[key].origin) else {
             return self.start_handshake(key);
         };
