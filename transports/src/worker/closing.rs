@@ -199,7 +199,9 @@ impl Worker {
         }
         // Nothing is sent any more, so that nobody waits for it.
         self.set_member_connected(key, false);
-        self.time_stage(key, DRAIN_TIME);
+        let deadline = self.peers[key].hang_up.flatten();
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(self.clock.now()));
+        self.time_stage(key, left.map_or(DRAIN_TIME, |left| left.min(DRAIN_TIME)));
         self.arm_receive(key);
     }
 

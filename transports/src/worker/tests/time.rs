@@ -265,6 +265,23 @@ fn a_ping_split_anywhere_is_answered_and_silence_is_borne_for_as_long_as_it_says
 }
 
 #[test]
+fn who_does_not_end_its_side_is_waited_for_a_second_and_no_longer_than_linger() {
+    let second = Duration::from_secs(1);
+    for (linger, waited) in [(Some(INTERVAL), INTERVAL), (Some(DAY), second), (None, second)] {
+        let mut pair = Pair::new();
+        pair.shake_hands();
+        let Pair { sides: [push, _], wires: [wire, _], .. } = &mut pair;
+        let deadline = linger.map(|linger| push.worker.clock.now() + linger);
+        push.worker.close_port(push.port, deadline);
+        assert!(matches!(push.stage(), Some(Stage::Draining)));
+        push.pass(waited - INSTANT);
+        assert!(matches!(push.stage(), Some(Stage::Draining)), "{linger:?}");
+        push.pass(INSTANT);
+        push.assert_gone(wire, 0);
+    }
+}
+
+#[test]
 fn silence_counts_from_the_last_ping_and_one_without_a_time_sets_no_end() {
     let [mut ping, mut timeless, mut pong] = <[Vec<u8>; 3]>::default();
     command::encode_ping(3, b"", &mut ping);
