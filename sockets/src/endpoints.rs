@@ -100,9 +100,9 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
 
     /// Connects to an endpoint, and stays connected. Returns before the connection stands; what is
     /// sent meanwhile waits for it. A host name is looked up for each attempt to connect, in a
-    /// thread of its own; one that is not found is tried again, like a peer that is not there. A
-    /// second connect to the same tcp or ipc endpoint does nothing for PUB, SUB, REQ and DEALER
-    /// (`zmq_connect(3)`).
+    /// thread of its own; one that is not found is tried again, like a peer that is not there. For
+    /// PUB, SUB, REQ and DEALER it does nothing if they have the same tcp or ipc endpoint already,
+    /// connected or bound (`zmq_connect(3)`).
     ///
     /// # Errors
     /// As [`bind`](Self::bind), but of what this machine refuses only `NoSuchDevice`,
@@ -118,12 +118,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
             pipe.is_connected = is_connected;
             return self.add_connected(endpoint, pipe);
         }
-        let is_known = self
-            .endpoints
-            .known
-            .iter()
-            .any(|known| known.text == endpoint && matches!(known.place, Place::Pipe(_)));
-        if P::CONNECTS_ONCE && is_known {
+        if P::CONNECTS_ONCE && self.endpoints.find(endpoint, |_| true).is_some() {
             return Ok(());
         }
         let target = endpoint::resolve(&parsed)?;

@@ -233,6 +233,10 @@ fn connecting_twice_is_one_connection_where_libzmq_says_so<G: Ground>(cell: &Cel
     push.connect(&endpoint).unwrap();
     push.connect(&endpoint).unwrap();
     assert_eq!(push.peers(), 2);
+    let mut dealer = Dealer::new(&cell.context).unwrap();
+    let endpoint = dealer.bind(&cell.endpoint()).unwrap();
+    dealer.connect(&endpoint).unwrap();
+    assert_eq!(dealer.peers(), if is_inproc { 2 } else { 0 }, "bound there itself");
 }
 
 fn counters_tell_what_left<G: Ground>(cell: &Cell<G>) {
