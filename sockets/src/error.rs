@@ -33,7 +33,8 @@ pub enum Error {
     /// RFC 28/REQREP).
     #[error("not allowed in the current state of the pattern")]
     State,
-    /// A signal was handled while the call slept (`EINTR`).
+    /// A signal was handled while the call slept (`EINTR`); or, caller-driven, the process was
+    /// stopped and goes on.
     #[error("interrupted by a signal")]
     Interrupted,
     /// The context was shut down (`ETERM`, `zmq_ctx_shutdown(3)`).
