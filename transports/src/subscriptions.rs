@@ -177,11 +177,6 @@ impl<K: Copy + Eq> Subscriptions<K> {
         found
     }
 
-    /// Whether `key` holds the empty topic, and so takes every message.
-    pub fn takes_all(&self, key: K) -> bool {
-        self.nodes.first().is_some_and(|root| root.keys().any(|holder| holder == key))
-    }
-
     fn is_held_by(&self, topic: &[u8], key: K) -> bool {
         let node = self.find(topic).map(|(_, at)| &self.nodes[at]);
         node.is_some_and(|node| node.keys().any(|holder| holder == key))

@@ -34,16 +34,16 @@ fn the_empty_topic_takes_all() {
     subscriptions.insert(b"", 1);
     subscriptions.insert(b"x", 2);
     assert!(subscriptions.matches(b"") && subscriptions.matches(b"anything"));
-    assert!(subscriptions.takes_all(1) && !subscriptions.takes_all(2));
+    assert!(subscriptions.is_held_by(b"", 1) && !subscriptions.is_held_by(b"", 2));
     assert_eq!(subscriptions.takes_all_count(), 1);
     assert_eq!(subscriptions.remove(b"", 1), Removal::LastOfTopic);
-    assert!(!subscriptions.matches(b"anything") && !subscriptions.takes_all(1));
+    assert!(!subscriptions.matches(b"anything") && !subscriptions.is_held_by(b"", 1));
 }
 
 #[test]
 fn nothing_held_matches_nothing_and_allocates_nothing() {
     let mut subscriptions = Subscriptions::<Key>::new();
-    assert!(!subscriptions.matches(b"") && !subscriptions.takes_all(0));
+    assert!(!subscriptions.matches(b"") && !subscriptions.is_held_by(b"", 0));
     assert_eq!(subscriptions.remove(b"", 0), Removal::Absent);
     assert_eq!((subscriptions.nodes.capacity(), subscriptions.free.capacity()), (0, 0));
 }
@@ -309,7 +309,7 @@ impl Model {
         prop_assert!(topics(subscriptions).into_iter().eq(held));
         for key in 0..4 {
             let takes_all = self.0.contains_key(&(Vec::new(), key));
-            prop_assert_eq!(subscriptions.takes_all(key), takes_all);
+            prop_assert_eq!(subscriptions.is_held_by(b"", key), takes_all);
         }
         for message in messages {
             let mut found = Vec::new();
