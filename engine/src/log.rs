@@ -402,22 +402,19 @@ impl<R: Clone> Reader<R> {
         }
     }
 
-    /// Whether more messages than that wait to be counted by a run. A node that another reader
-    /// leaves meanwhile is not used again.
+    /// Messages that are published, and that no run has counted yet.
     #[must_use]
-    pub fn has_more_than(&self, messages: u64) -> bool {
+    pub fn waiting(&self) -> u64 {
         let mut node = self.node.clone();
-        let mut found = u64::from(self.uncounted);
-        let mut taken = self.taken.messages;
-        loop {
-            let published = node.published();
-            found += u64::from(published.counts.messages - std::mem::take(&mut taken));
-            if found > messages || !published.is_sealed {
-                return found > messages;
-            }
+        let mut published = node.published();
+        let mut waiting = self.uncounted + published.counts.messages - self.taken.messages;
+        while published.is_sealed {
             let next = lock(&node.next).clone().expect("a sealed node has a next one");
             node = next;
+            published = node.published();
+            waiting += published.counts.messages;
         }
+        u64::from(waiting)
     }
 
     /// Takes the next run: the bytes up to the next record, block end or what is published now.

@@ -4,7 +4,7 @@
 //! was published, matches topics, and gives each matching subscriber's connection ranges of the
 //! same bytes: neighbouring matches make one range, and who takes everything gets the whole walk
 //! as one range, without a look at its topics. Only the walk drops, whole messages, and only for a
-//! subscriber whose connection is stalled and whose queue is at its mark.
+//! subscriber whose queue is at its mark, with a stalled connection or a walk that is far behind.
 //!
 //! Deliberately absent: descriptors. Ranges go to a `Sending`, which the session drives.
 

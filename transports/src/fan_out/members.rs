@@ -57,10 +57,16 @@ pub(crate) struct FanOut {
     /// Counts messages, so that a subscriber with several matching topics gets each once.
     pub(super) stamp: u64,
     pub(super) walked: u64,
-    /// Where the walk at hand began, if nobody was awaited in it yet.
+    /// To where the step at hand goes at most, in messages walked.
+    pub(super) step_until: u64,
+    /// Where the walk at hand began, if it was not yet to wait for anybody.
     pub(super) begun_at: Option<u64>,
-    /// Messages that a walk passed before somebody was awaited: the last one that passed any.
+    /// Messages that a walk passed before it was to wait: the last one that passed any.
     pub(super) pace: u64,
+    /// From where on the walk at hand waits, in messages walked.
+    pub(super) waits_from: u64,
+    /// Steps of the walk at hand that did not wait, although somebody was awaited.
+    pub(super) hurried_steps: usize,
     pub(super) is_lossless: bool,
     /// Members that are given up, before and behind their last message.
     parting: usize,
@@ -127,8 +133,11 @@ impl FanOut {
             run_messages: 0,
             stamp: 0,
             walked: 0,
+            step_until: 0,
             begun_at: None,
             pace: 0,
+            waits_from: 0,
+            hurried_steps: 0,
             is_lossless,
             parting: 0,
             parted: 0,
@@ -205,7 +214,7 @@ impl FanOut {
                 .iter_mut()
                 .find(|(_, member)| member.until <= self.walked && !member.has_parted)
         {
-            member.has_parted = true;
+            (member.has_parted, member.is_awaited) = (true, false);
             self.parting -= 1;
             self.parted += 1;
             self.forget_topics(key as MemberKey, |_| {});

@@ -2,9 +2,9 @@
 //!
 //! A step takes as many messages as everyone with room has room for. A message for a subscriber
 //! that is at its mark holds the walk up until the next turn if the connection still takes bytes,
-//! for then only the reactor is late; unless that would go on for many turns, for what is
-//! published must not wait for long. Otherwise that subscriber loses it. A lossless walk drops
-//! nothing: it is held up until the subscriber has room.
+//! for then only the reactor is late. Otherwise that subscriber loses it; and so it does if what is
+//! published behind it would take many such turns, since that must not wait for long. A lossless
+//! walk drops nothing: it is held up until the subscriber has room.
 //!
 //! Messages that lie in one run are given as ranges; one that spans runs, or refers to a large
 //! body, is given in parts.
@@ -28,6 +28,8 @@ const TURN_MESSAGES_MAX: u64 = 16 * 1024;
 /// Turns in a row that a lossy walk waits for who is at its mark. At marks of 512 and more no
 /// publisher may be so far ahead.
 pub(super) const HELD_TURNS_MAX: u64 = 32;
+/// Steps in one turn that do not wait, each of which looks at every subscriber.
+const HURRIED_STEPS_MAX: usize = 32;
 
 impl FanOut {
     /// Walks what was published, and adds to `peers` who has got something to send. True: more is
@@ -35,10 +37,11 @@ impl FanOut {
     pub(crate) fn walk(&mut self, peers: &mut Vec<usize>) -> bool {
         let before = self.walked;
         self.begun_at = Some(before);
+        self.hurried_steps = 0;
         (self.is_held, self.has_looked_again) = (false, false);
         while self.walked - before < TURN_MESSAGES_MAX && !self.is_held && self.has_messages() {
-            let quota = self.settle_quota();
-            self.step(quota);
+            self.settle_quota();
+            self.step();
         }
         self.flush_touched(peers);
         if self.walked > before {
@@ -90,8 +93,8 @@ impl FanOut {
         let _is_wanted = self.feed.bytes.take(bytes as u64);
     }
 
-    /// How many messages everyone with room has room for.
-    fn settle_quota(&mut self) -> u64 {
+    /// Sees who is at its mark, and how many messages everyone else has room for.
+    fn settle_quota(&mut self) {
         let mut quota = STEP_MESSAGES_MAX;
         self.awaited_count = 0;
         self.part_from_walked();
@@ -108,42 +111,36 @@ impl FanOut {
                 quota = quota.min(room);
             }
         }
-        quota
+        self.step_until = self.walked + quota;
     }
 
-    /// Moves past `quota` messages at most. A walk that is held must not pass the next one yet.
-    fn step(&mut self, quota: u64) {
+    /// Moves on, until so many messages are walked at most. A walk that is held must not pass the
+    /// next one yet.
+    fn step(&mut self) {
         let everyone_takes_all = self.subscriptions.takes_all_count() == self.present();
         self.is_held = everyone_takes_all && self.awaited_count > 0 && self.may_wait();
-        if !self.is_held && (!self.parts.is_empty() || self.step_in_run(everyone_takes_all, quota))
-        {
+        if !self.is_held && (!self.parts.is_empty() || self.step_in_run(everyone_takes_all)) {
             self.is_held = !self.give_split();
             self.walked += u64::from(!self.is_held);
         }
     }
 
     /// Whether a message comes next that does not lie in this run alone, and is due.
-    fn step_in_run(&mut self, everyone_takes_all: bool, quota: u64) -> bool {
-        let is_whole_run = self.at == 0 && self.run_messages > 0 && self.run_messages <= quota;
-        if everyone_takes_all && is_whole_run {
-            let messages = self.run_messages;
-            self.give_everyone(0..self.run.len(), messages);
+    fn step_in_run(&mut self, everyone_takes_all: bool) -> bool {
+        let (start, before) = (self.at, self.walked);
+        let is_split = if !everyone_takes_all {
+            self.match_messages()
+        } else if start == 0 && (1..=self.step_until - before).contains(&self.run_messages) {
             self.at = self.run.len();
-            self.walked += messages;
-            return false;
-        }
-        let until = self.walked + quota;
-        let is_split = if everyone_takes_all {
-            let (start, before) = (self.at, self.walked);
-            let is_split = self.skip_messages(until);
-            if self.at > start {
-                self.give_everyone(start..self.at, self.walked - before);
-            }
-            is_split
+            self.walked += self.run_messages;
+            false
         } else {
-            self.match_messages(until)
+            self.skip_messages()
         };
-        is_split && self.walked < until
+        if everyone_takes_all && self.at > start {
+            self.give_everyone(start..self.at, self.walked - before);
+        }
+        is_split && self.walked < self.step_until
     }
 
     /// Whether the walk must not pass this message yet, since somebody who wants it is full. With a
@@ -155,28 +152,36 @@ impl FanOut {
     }
 
     /// Whether there is time to wait for those who are awaited; if not, nobody is any more in this
-    /// step. There is unless it would take too many turns to walk what is published, at the pace of
-    /// turns that wait for everyone, or of a mark a turn.
+    /// step, which goes no further than to where there is.
     #[cold]
     fn may_wait(&mut self) -> bool {
-        if let Some(begun_at) = self.begun_at.take()
-            && begun_at < self.walked
-        {
-            self.pace = self.walked - begun_at;
+        if let Some(begun_at) = self.begun_at.take() {
+            self.waits_from = self.find_where_to_wait(begun_at);
         }
-        if self.is_lossless {
+        let has_time = self.walked >= self.waits_from;
+        if has_time || self.is_lossless || self.hurried_steps == HURRIED_STEPS_MAX {
             return true;
+        }
+        self.hurried_steps += 1;
+        self.awaited_count = 0;
+        self.step_until = self.step_until.min(self.waits_from);
+        false
+    }
+
+    /// Finds behind how many messages so few are left that waiting for everyone, at the pace of
+    /// turns that do or of a mark a turn, does not take too many turns.
+    fn find_where_to_wait(&mut self, begun_at: u64) -> u64 {
+        if begun_at < self.walked {
+            self.pace = self.walked - begun_at;
         }
         let awaited = self.members.iter().filter(|(_, member)| member.is_awaited);
         let mark = awaited.map(|(_, member)| member.allowance.mark()).max();
-        let messages_max = HELD_TURNS_MAX * self.pace.max(mark.unwrap_or(0));
-        let (near, taken) = (self.walked + messages_max, self.feed.messages.taken());
-        let is_far_behind = messages_max < UNWALKED_MESSAGES_MAX as u64
-            && (near < taken || self.feed.log.has_more_than(near - taken));
-        if is_far_behind {
-            self.awaited_count = 0;
+        let left_max = HELD_TURNS_MAX.saturating_mul(self.pace.max(mark.unwrap_or(0)));
+        if left_max >= UNWALKED_MESSAGES_MAX as u64 {
+            return self.walked;
         }
-        !is_far_behind
+        let published = self.feed.messages.taken() + self.feed.log.waiting();
+        published.saturating_sub(left_max)
     }
 
     fn give_everyone(&mut self, range: std::ops::Range<usize>, messages: u64) {
@@ -190,10 +195,9 @@ impl FanOut {
         self.matching = matching;
     }
 
-    /// Moves past messages that lie in this run, until so many are walked. True: the next one does
-    /// not lie in this run alone.
-    fn skip_messages(&mut self, until: u64) -> bool {
-        while self.walked < until && self.at < self.run.len() {
+    /// Moves past messages that lie in this run. True: the next one does not lie in this run alone.
+    fn skip_messages(&mut self) -> bool {
+        while self.walked < self.step_until && self.at < self.run.len() {
             let Some((end, _)) = find_message(&self.run, self.at) else { return true };
             self.at = end;
             self.walked += 1;
@@ -202,11 +206,11 @@ impl FanOut {
     }
 
     /// As above, and gives each to those whose topics it matches.
-    fn match_messages(&mut self, until: u64) -> bool {
+    fn match_messages(&mut self) -> bool {
         let mut matching = std::mem::take(&mut self.matching);
         let run = self.run.clone();
         let mut is_split = false;
-        while self.walked < until && self.at < run.len() {
+        while self.walked < self.step_until && self.at < run.len() {
             let Some((end, topic)) = find_message(&run, self.at) else {
                 is_split = true;
                 break;
