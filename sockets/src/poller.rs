@@ -235,7 +235,9 @@ impl<D: Driver> Poller<D> {
     }
 
     fn forget_from(&mut self, index: usize) {
-        for inbox in self.inboxes.drain(index..) {
+        // Whoever was about to wake this poller at a fork has not let go in the child.
+        let is_inherited = self.driver.is_inherited();
+        for inbox in self.inboxes.drain(index..).filter(|_| !is_inherited) {
             inbox.wake().remove(&self.parker);
         }
     }

@@ -10,7 +10,7 @@ use nix::sys::pthread::{pthread_kill, pthread_self};
 use nix::sys::signal::Signal;
 use tests::bytes::{assert_same, body, number, number_in};
 use tests::{Caller, Cell, Ground, Threads, Transport, cells, join, or_give_up};
-use zring::{Bytes, Context, EngineError, Error, Pub, Pull, Push, Sub, TransportError};
+use zring::{Bytes, Context, EngineError, Error, Poller, Pub, Pull, Push, Sub, TransportError};
 
 use crate::{child_arguments, run_child, talking, tell_done};
 
@@ -24,6 +24,8 @@ fn forks<G: Ground>() {
     for value in 0..10 {
         push.send(&number(value)).unwrap();
     }
+    let mut poller = Poller::new(&cell.context);
+    poller.wait_readable(std::slice::from_mut(&mut pull), None).unwrap();
     match fork().unwrap() {
         Fork::Child => {
             // The harness of the tests must not go on here.
@@ -38,12 +40,13 @@ fn forks<G: Ground>() {
                     pull.unbind(&endpoint).err(),
                     push.disconnect(&endpoint).err(),
                     Pull::new(&cell.context).err(),
+                    poller.wait_readable(std::slice::from_mut(&mut pull), None).err(),
                 ];
                 let is_told = |answer: &Option<Error>| {
                     *answer == Some(TransportError::Engine(EngineError::Forked).into())
                 };
                 let wrong = answers.iter().position(|answer| !is_told(answer));
-                drop((push, pull, cell));
+                drop((push, pull, poller, cell));
                 // A context of its own works as anywhere.
                 let own = Cell::<G>::new(Transport::Tcp);
                 let mut pull = Pull::new(&own.context).unwrap();
