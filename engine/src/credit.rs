@@ -70,8 +70,8 @@ impl Allowance {
         self.written += messages;
     }
 
-    /// Makes room for as much as the mark again, as if all that is written had been granted. What
-    /// was is seen once that is written too.
+    /// Makes room for as much as the mark again, as if all that is written had been granted. The
+    /// grants are looked at once that is used up.
     pub fn overdraw(&mut self) {
         self.granted = self.written;
     }

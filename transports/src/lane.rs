@@ -78,9 +78,13 @@ impl Lane {
         self.way.try_take()
     }
 
-    /// For the writer of the log: whether the connection has taken all it was given.
+    /// For the writer of the log, on the worker's own thread, where nobody can be waiting for the
+    /// lane meanwhile: whether the connection has taken all it was given.
     pub(crate) fn is_open(&self) -> bool {
-        self.way.borrow(|way| way.connection.is_some()).is_some_and(|(is_open, _)| is_open)
+        self.way.borrow(|way| way.connection.is_some()).is_some_and(|(is_open, is_awaited)| {
+            debug_assert!(!is_awaited, "the worker runs on this thread");
+            is_open
+        })
     }
 
     /// For the writer of the log: sends the message that it has just published. False: the worker

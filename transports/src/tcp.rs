@@ -58,13 +58,16 @@ enum Host {
     Name(String),
 }
 
-/// Whether a new connection is to itself: nobody listens, and it was given the very port that it
-/// connects to (RFC 9293, section 3.5, "simultaneous" open). Such a one is closed by a reset, so
-/// that nothing keeps the port from who wants to listen there.
-pub(crate) fn is_its_own_peer(connection: &OwnedFd) -> bool {
-    let is_own = getsockname(connection).is_ok_and(|own| getpeername(connection) == Ok(Some(own)));
-    // Without it the port is kept for a minute.
-    is_own && set_socket_linger(connection, Some(Duration::ZERO)).is_ok()
+/// Refuses a new connection that is to itself: nobody listens, and it was given the very port that
+/// it connects to (RFC 9293, section 3.5, "simultaneous" open). Its end will be a reset, for
+/// otherwise the port would be kept for a minute from who wants to listen there.
+pub(crate) fn refuse_itself(connection: &OwnedFd) -> Result<(), Errno> {
+    let own = getsockname(connection)?;
+    if getpeername(connection) != Ok(Some(own)) {
+        return Ok(());
+    }
+    set_socket_linger(connection, Some(Duration::ZERO))?;
+    Err(Errno::CONNREFUSED)
 }
 
 impl TcpEndpoint {

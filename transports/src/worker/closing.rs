@@ -15,7 +15,8 @@ use crate::notice::{Event, PortId};
 use crate::peer::{After, Origin, Peer, Stage};
 use crate::pipe::PipeId;
 
-/// How long a peer may take to close after we have shut down for writing.
+/// How long a peer may take at most to close after we have shut down for writing: no longer than
+/// linger.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 impl Worker {

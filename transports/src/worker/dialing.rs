@@ -141,15 +141,14 @@ impl Worker {
         if peer.is_ending() {
             return;
         }
-        let is_own = result.is_ok() && peer.fd.as_ref().is_some_and(|fd| tcp::is_its_own_peer(fd));
-        if is_own {
-            peer.fd = None;
-        }
-        let result = if is_own { Err(Errno::CONNREFUSED) } else { result };
-        let (Err(errno), Origin::Dialed(dialer)) = (result, &self.peers[key].origin) else {
+        let opened = peer.fd.as_ref();
+        let result = result.and_then(|()| opened.map_or(Ok(()), |fd| tcp::refuse_itself(fd)));
+        let (Err(errno), Origin::Dialed(dialer)) = (result, &peer.origin) else {
             return self.start_handshake(key);
         };
-        self.note_failed(key, Error::refused(&dialer.target.endpoint().to_string(), errno));
+        let error = Error::refused(&dialer.target.endpoint().to_string(), errno);
+        peer.fd = None;
+        self.note_failed(key, error);
         self.lose(key, After::Redial);
     }
 
