@@ -35,12 +35,14 @@ pub(crate) struct Pipe {
     is_gone: bool,
     /// It is gone, and has left something to be read.
     pub(crate) remnant: Option<Remnant>,
+    /// The publisher's message that it was last found to want, counted from 1.
+    pub(crate) wanted: u64,
 }
 
 impl Pipe {
     pub(crate) fn new(end: PipeEnd, routing_id: Bytes, endpoint: Arc<str>) -> Self {
-        let (address, is_connected, is_gone, remnant) = (None, false, false, None);
-        Self { end, routing_id, endpoint, address, is_connected, is_gone, remnant }
+        let (address, is_connected, is_gone, remnant, wanted) = (None, false, false, None, 0);
+        Self { end, routing_id, endpoint, address, is_connected, is_gone, remnant, wanted }
     }
 
     pub(crate) fn end(&self) -> &PipeEnd {

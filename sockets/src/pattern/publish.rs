@@ -48,6 +48,8 @@ struct Publisher {
     holdings: HashMap<PipeKey, Holding, FxBuildHasher>,
     /// Inproc subscribers that get the message under way.
     targets: Vec<PipeKey>,
+    /// Messages for which those were looked for.
+    stamp: u64,
     is_open: bool,
     send_mark: usize,
     /// What a lossless publisher knows of its wire subscribers.
@@ -69,6 +71,7 @@ impl Publisher {
             table: Subscriptions::new(),
             holdings: HashMap::default(),
             targets: Vec::new(),
+            stamp: 0,
             is_open: false,
             send_mark: setup.send_mark,
             room: setup.is_lossless.then(|| Room::new(setup.send_mark)),
@@ -251,10 +254,12 @@ impl Publisher {
 
     /// Finds inproc subscribers that get a message: those that want it and have room.
     fn find_targets(&mut self, pipes: &mut Pipes, topic: &[u8]) {
-        let targets = &mut self.targets;
+        self.stamp += 1;
+        let (stamp, targets) = (self.stamp, &mut self.targets);
         self.table.for_each_match(topic, |key| {
             let Some(pipe) = pipes.get_mut(key) else { return };
-            if pipe.is_written_to() && !pipe.is_gone() && !targets.contains(&key) {
+            let is_first = std::mem::replace(&mut pipe.wanted, stamp) != stamp;
+            if is_first && pipe.is_written_to() && !pipe.is_gone() {
                 if pipe.has_room() {
                     targets.push(key);
                 } else {

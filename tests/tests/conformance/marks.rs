@@ -246,7 +246,22 @@ fn a_subscriber_at_its_mark_loses_and_is_counted<G: Ground>(cell: &Cell<G>) {
     }
 }
 
-cells!([Threads, Caller] x [Inproc]: a_subscriber_at_its_mark_loses_and_is_counted);
+/// Whatever the number of its topics that match.
+fn a_message_is_lost_once<G: Ground>(cell: &Cell<G>) {
+    let mut publisher = Pub::builder().send_high_water_mark(1).build(&cell.context).unwrap();
+    let mut sub = Sub::builder().receive_high_water_mark(1).build(&cell.context).unwrap();
+    sub.connect(&publisher.bind(&cell.endpoint()).unwrap()).unwrap();
+    ["", "a", "ab"].iter().for_each(|topic| sub.subscribe(topic).unwrap());
+    (0..5).for_each(|_| publisher.send("abc").unwrap());
+    let counters = &publisher.counters()[0];
+    assert_eq!((counters.sent + counters.queued, counters.dropped), (2, 3));
+}
+
+cells!(
+    [Threads, Caller] x [Inproc]:
+    a_subscriber_at_its_mark_loses_and_is_counted,
+    a_message_is_lost_once,
+);
 
 const BODY: usize = 4096;
 const MARK: usize = 100;
