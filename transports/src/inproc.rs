@@ -6,7 +6,7 @@
 //!
 //! Deliberately absent: reconnecting. A binder that goes takes its pipes along, as libzmq's does.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -28,23 +28,34 @@ pub struct Party {
     pub routing_id: Bytes,
 }
 
+/// So many connections are given up before those whose time is over are looked for.
+const WITHDRAWN_MIN: usize = 64;
+
 /// The names of one context.
 #[derive(Default)]
-pub struct Names(Mutex<HashMap<String, Name>>);
+pub struct Names(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    names: HashMap<String, Name>,
+    /// Connections that wait although they were given up: as many as there may be of them, and as
+    /// many as were left when they were last looked through.
+    withdrawn: usize,
+    left: usize,
+}
 
 #[derive(Default)]
 struct Name {
     bound: Option<Party>,
-    /// Ends for the binder to come, and what it needs to accept them.
-    waiting: Vec<Waiting>,
+    /// Ends for the binder to come, and what it needs to accept them, by what the connecting socket
+    /// calls its end: in the order in which they came.
+    waiting: BTreeMap<PipeId, Waiting>,
 }
 
 /// The end of a pipe that nobody has taken yet.
 struct Waiting {
     /// What the connecting socket is.
     party: Party,
-    /// What that socket calls its end.
-    pipe: PipeId,
     end: PipeEnd,
     seat: Seat,
     /// That socket has given it up; what it sent is for who binds until then.
@@ -65,20 +76,23 @@ impl Names {
     pub fn bind(&self, name: &str, endpoint: &str, party: &Party) -> Result<(), Error> {
         // Dropped behind the lock: what a message holds may do anything then.
         let mut over = Vec::new();
-        let mut names = lock(&self.0);
-        let entry = names.entry(name.to_owned()).or_default();
+        let mut known = lock(&self.0);
+        let entry = known.names.entry(name.to_owned()).or_default();
         if entry.bound.is_some() {
             return Err(Error::AddressInUse { endpoint: endpoint.to_owned() });
         }
         entry.bound = Some(party.clone());
         let now = Instant::now();
-        over.extend(entry.waiting.extract_if(.., |waiting| waiting.is_over(now)));
-        let is_unfit =
-            |waiting: &mut Waiting| !party.socket_type.accepts(waiting.party.socket_type);
-        let unfit = entry.waiting.extract_if(.., is_unfit).inspect(|waiting| waiting.end.hang_up());
-        over.extend(unfit);
-        for waiting in entry.waiting.drain(..) {
-            let Waiting { party: peer, pipe, mut end, seat, withdrawn } = waiting;
+        for (pipe, waiting) in std::mem::take(&mut entry.waiting) {
+            let is_fit = party.socket_type.accepts(waiting.party.socket_type);
+            if !is_fit && !waiting.is_over(now) {
+                waiting.end.hang_up();
+            }
+            if !is_fit || waiting.is_over(now) {
+                over.push(waiting);
+                continue;
+            }
+            let Waiting { party: peer, mut end, seat, withdrawn } = waiting;
             seat.get_or_init(|| party.joint.inbox.clone());
             if let Some(outbound) = &mut end.outbound {
                 outbound.raise_mark(party.joint.marks.send);
@@ -96,12 +110,10 @@ impl Names {
 
     /// Takes a name back.
     pub fn unbind(&self, name: &str) {
-        let mut names = lock(&self.0);
-        if let Some(entry) = names.get_mut(name) {
+        let mut known = lock(&self.0);
+        if let Some(entry) = known.names.get_mut(name) {
             entry.bound = None;
-            if entry.waiting.is_empty() {
-                names.remove(name);
-            }
+            known.remove_if_unused(name);
         }
     }
 
@@ -110,17 +122,17 @@ impl Names {
     pub fn withdraw(&self, name: &str, pipe: PipeId, deadline: Option<Instant>) {
         // Dropped behind the lock: what a message holds may do anything then.
         let (mut over, now) = (Vec::new(), Instant::now());
-        let mut names = lock(&self.0);
-        let Some(entry) = names.get_mut(name) else { return };
-        let is_it = |waiting: &&mut Waiting| waiting.pipe == pipe;
-        let Some(waiting) = entry.waiting.iter_mut().find(is_it) else { return };
-        let deadline = if waiting.end.inbound.has_item() { deadline } else { Some(now) };
+        let mut known = lock(&self.0);
+        let Some(entry) = known.names.get_mut(name) else { return };
+        let Some(waiting) = entry.waiting.get_mut(&pipe) else { return };
         waiting.withdrawn = Some(deadline);
-        // Also what others gave up whose names nobody has bound since.
-        names.retain(|_, name| {
-            over.extend(name.waiting.extract_if(.., |waiting| waiting.is_over(now)));
-            name.bound.is_some() || !name.waiting.is_empty()
-        });
+        if waiting.is_over(now) || !waiting.end.inbound.has_item() {
+            over.extend(entry.waiting.remove(&pipe));
+            known.remove_if_unused(name);
+        } else {
+            known.withdrawn += 1;
+            known.remove_those_over(now, &mut over);
+        }
     }
 
     /// Connects to a name. Answers the connecting socket's end, and the routing id of the peer if
@@ -136,14 +148,14 @@ impl Names {
         endpoint: &str,
         party: &Party,
     ) -> Result<(PipeEnd, Option<Bytes>), Error> {
-        let mut names = lock(&self.0);
-        let entry = names.entry(name.to_owned()).or_default();
+        let mut known = lock(&self.0);
+        let entry = known.names.entry(name.to_owned()).or_default();
         let Some(bound) = &entry.bound else {
             let seat = Seat::default();
             let (ours, end) = party.joint.to_nobody(&seat);
             let pipe = ours.id;
             let (party, withdrawn) = (party.clone(), None);
-            entry.waiting.push(Waiting { party, pipe, end, seat, withdrawn });
+            entry.waiting.insert(pipe, Waiting { party, end, seat, withdrawn });
             return Ok((ours, None));
         };
         if !bound.socket_type.accepts(party.socket_type) {
@@ -153,6 +165,34 @@ impl Names {
         let (ours, theirs) = party.joint.to_socket(&bound.joint);
         attach(bound, theirs, party.routing_id.clone(), endpoint);
         Ok((ours, Some(bound.routing_id.clone())))
+    }
+}
+
+impl Known {
+    fn remove_if_unused(&mut self, name: &str) {
+        let is_unused = |entry: &Name| entry.bound.is_none() && entry.waiting.is_empty();
+        if self.names.get(name).is_some_and(is_unused) {
+            self.names.remove(name);
+        }
+    }
+
+    /// Removes connections whose time is over and whose names nobody has bound since, once there
+    /// may be twice as many that were given up as the last time.
+    fn remove_those_over(&mut self, now: Instant, over: &mut Vec<Waiting>) {
+        if self.withdrawn < (2 * self.left).max(WITHDRAWN_MIN) {
+            return;
+        }
+        self.left = 0;
+        for entry in self.names.values_mut() {
+            let waiting = std::mem::take(&mut entry.waiting).into_iter();
+            let (gone, stay): (BTreeMap<_, _>, _) = waiting.partition(|(_, end)| end.is_over(now));
+            over.extend(gone.into_values());
+            entry.waiting = stay;
+            let is_withdrawn = |waiting: &&Waiting| waiting.withdrawn.is_some();
+            self.left += entry.waiting.values().filter(is_withdrawn).count();
+        }
+        self.withdrawn = self.left;
+        self.names.retain(|_, entry| entry.bound.is_some() || !entry.waiting.is_empty());
     }
 }
 
