@@ -25,6 +25,9 @@ use crate::Error;
 /// The most I/O threads a context may have.
 const IO_THREADS_MAX: usize = 64;
 
+/// Twice as many sockets are known before those that are gone are looked for.
+const SOCKETS_MIN: usize = 64;
+
 /// After a turn that received so many bytes, an I/O thread lets others run on its core: what it has
 /// handed up is still in the core's cache then.
 const YIELD_SIZE: usize = 128 * 1024;
@@ -158,6 +161,8 @@ struct Shared {
 struct State {
     threads: Vec<JoinHandle<()>>,
     sockets: Vec<Weak<SocketInbox>>,
+    /// Of those, as many as lived when they were last looked through.
+    living: usize,
     is_shut_down: bool,
 }
 
@@ -321,7 +326,10 @@ impl Drive for IoThreads {
         if state.is_shut_down {
             return Err(Error::Terminated);
         }
-        state.sockets.retain(|known| known.strong_count() > 0);
+        if state.sockets.len() >= 2 * state.living.max(SOCKETS_MIN) {
+            state.sockets.retain(|known| known.strong_count() > 0);
+            state.living = state.sockets.len();
+        }
         state.sockets.push(Arc::downgrade(inbox));
         Ok(())
     }
