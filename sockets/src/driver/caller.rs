@@ -78,6 +78,11 @@ impl Wait {
 /// full, and with the next call that receives, polls, [turns](Self::turn) or
 /// [flushes](Self::flush), however long that takes. Who makes no such call behind a burst calls
 /// `flush`.
+///
+/// # Destructors
+/// A body of [`Bytes::from_owner`](bytes::Bytes::from_owner) may be dropped within a call of the
+/// context, and its destructor may call that again. What it sends leaves behind the outer call.
+/// Nothing can be waited for there: that answers [`Error::WouldBlock`].
 #[derive(Clone)]
 pub struct LocalContext {
     driver: Caller,
@@ -108,9 +113,10 @@ impl LocalContext {
     /// waits for the time.
     ///
     /// # Errors
-    /// [`Error::WouldBlock`] without a time, before the first tcp or ipc endpoint;
-    /// [`Error::Interrupted`] if a signal was handled while it slept; [`Error::Transport`] with
-    /// `Engine` if the kernel refuses the ring, or in the child of a fork.
+    /// [`Error::WouldBlock`] without a time, before the first tcp or ipc endpoint, and
+    /// [within a call](Self#destructors) of the context; [`Error::Interrupted`] if a signal was
+    /// handled while it slept; [`Error::Transport`] with `Engine` if the kernel refuses the ring,
+    /// or in the child of a fork.
     pub fn turn(&self, timeout: Option<Duration>) -> Result<(), Error> {
         self.driver.shared.wait(timeout.and_then(deadline_after), &[])
     }
@@ -129,7 +135,8 @@ impl LocalContext {
     /// before the first tcp or ipc endpoint.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.driver.shared.worker.borrow().as_ref().and_then(Worker::deadline)
+        let worker = self.driver.shared.worker.try_borrow();
+        worker.map_or_else(|_| Some(Instant::now()), |worker| worker.as_ref()?.deadline())
     }
 
     /// Calls `f` with a descriptor that polls readable when a call is due, besides the
@@ -138,14 +145,13 @@ impl LocalContext {
     ///
     /// # Errors
     /// [`Error::Transport`] with `Engine`, the first time: the kernel has no descriptor left, or
-    /// refuses to register it.
-    ///
-    /// # Panics
-    /// If `f` itself turns the context: calls it, or sends, receives or polls with its sockets.
+    /// refuses to register it; [`Error::WouldBlock`] [within a call](Self#destructors) of the
+    /// context.
     pub fn with_fd<T>(&self, f: impl FnOnce(BorrowedFd<'_>) -> T) -> Result<Option<T>, Error> {
-        let mut worker = self.driver.shared.worker.borrow_mut();
-        let Some(worker) = &mut *worker else { return Ok(None) };
-        Ok(Some(f(worker.watch()?)))
+        if self.driver.shared.is_within_call() {
+            return Err(Error::WouldBlock);
+        }
+        self.driver.shared.call(|worker| Ok(f(worker.watch()?)))
     }
 }
 
@@ -190,19 +196,44 @@ struct Shared {
 }
 
 impl Shared {
+    /// Calls the worker. `None`: there is none, or it [is being called](Self::is_within_call).
+    fn call<T>(
+        &self,
+        f: impl FnOnce(&mut Worker) -> Result<T, TransportError>,
+    ) -> Result<Option<T>, Error> {
+        let Ok(mut worker) = self.worker.try_borrow_mut() else { return Ok(None) };
+        let Some(worker) = &mut *worker else { return Ok(None) };
+        let answer = f(worker)?;
+        if self.room.replace(0) > 0 {
+            // Sent meanwhile, by a destructor.
+            worker.flush()?;
+        }
+        Ok(Some(answer))
+    }
+
+    /// Whether the worker is being called, and has dropped a body whose destructor asks this.
+    fn is_within_call(&self) -> bool {
+        self.worker.try_borrow_mut().is_err()
+    }
+
+    /// Whether something can happen without a call.
+    fn has_worker(&self) -> bool {
+        self.worker.try_borrow().map_or(true, |worker| worker.is_some())
+    }
+
     fn turn(&self, wait: zring_engine::Wait, inboxes: &[Arc<SocketInbox>]) -> Result<(), Error> {
+        if self.is_within_call() {
+            return Err(Error::WouldBlock);
+        }
         if self.room.replace(0) > 0 {
             self.flushed_at.set(Some(Instant::now()));
         }
-        match &mut *self.worker.borrow_mut() {
-            Some(worker) => Ok(worker.turn(wait, || have_pending(inboxes))?),
-            None => Ok(()),
-        }
+        self.call(|worker| worker.turn(wait, || have_pending(inboxes))).map(drop)
     }
 
     /// Turns until something has happened, or one of these inboxes has something, or the deadline.
     fn wait(&self, until: Option<Instant>, inboxes: &[Arc<SocketInbox>]) -> Result<(), Error> {
-        if self.worker.borrow().is_some() {
+        if self.has_worker() {
             return self.turn(self.wait.until(until), inboxes);
         }
         // Nobody else can bring anything: only time passes.
@@ -228,7 +259,8 @@ impl Shared {
     }
 
     fn flush(&self) -> Result<(), Error> {
-        if !self.has_gathered() && self.worker.borrow().as_ref().is_none_or(Worker::is_idle) {
+        let is_idle = |worker: &Option<Worker>| worker.as_ref().is_none_or(Worker::is_idle);
+        if !self.has_gathered() && self.worker.try_borrow().is_ok_and(|worker| is_idle(&worker)) {
             return Ok(());
         }
         self.flush_by(Worker::flush)
@@ -239,11 +271,14 @@ impl Shared {
         &self,
         flush: impl FnOnce(&mut Worker) -> Result<(), TransportError>,
     ) -> Result<(), Error> {
+        if self.is_within_call() {
+            // It leaves behind that call.
+            self.room.set(self.room.get().max(1));
+            return Ok(());
+        }
         self.room.set(0);
         self.mailbox.wake().set_answering(false);
-        if let Some(worker) = &mut *self.worker.borrow_mut() {
-            flush(worker)?;
-        }
+        self.call(flush)?;
         self.flushed_at.set(Some(Instant::now()));
         Ok(())
     }
@@ -324,9 +359,9 @@ impl Drive for Caller {
     }
 
     fn start(&self) -> Result<(), Error> {
-        let mut worker = self.shared.worker.borrow_mut();
-        if worker.is_none() {
-            *worker = Some(Worker::new(self.shared.crew.clone(), 0)?);
+        if !self.shared.has_worker() {
+            let worker = Worker::new(self.shared.crew.clone(), 0)?;
+            *self.shared.worker.borrow_mut() = Some(worker);
         }
         Ok(())
     }
@@ -350,6 +385,9 @@ impl Drive for Caller {
     }
 
     fn poke(&self) -> Result<bool, Error> {
+        if self.shared.is_within_call() {
+            return Ok(false);
+        }
         self.shared.turn(zring_engine::Wait::No, &[])?;
         Ok(self.shared.worker.borrow().as_ref().is_some_and(Worker::has_work))
     }
@@ -377,7 +415,7 @@ impl Drive for Caller {
 
     fn finish(&self, inbox: &Arc<SocketInbox>) {
         let mut events = Vec::new();
-        while !std::thread::panicking() && self.shared.worker.borrow().is_some() {
+        while !std::thread::panicking() && self.shared.has_worker() {
             let inboxes = std::slice::from_ref(inbox);
             match self.shared.turn(zring_engine::Wait::Until(None), inboxes) {
                 // A signal does not shorten linger.

@@ -1,5 +1,6 @@
 //! Endings: forks, signals, shutdowns, and sockets that are dropped while everybody talks to them.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel, sync_channel};
@@ -10,7 +11,9 @@ use nix::sys::pthread::{pthread_kill, pthread_self};
 use nix::sys::signal::Signal;
 use tests::bytes::{assert_same, body, number, number_in};
 use tests::{Caller, Cell, Ground, Threads, Transport, cells, join, or_give_up};
-use zring::{Bytes, Context, EngineError, Error, Poller, Pub, Pull, Push, Sub, TransportError};
+use zring::{
+    Bytes, Context, EngineError, Error, LocalContext, Poller, Pub, Pull, Push, Sub, TransportError,
+};
 
 use crate::{child_arguments, run_child, talking, tell_done};
 
@@ -313,3 +316,68 @@ fn a_message_may_hold_the_last_of_its_context(cell: &Cell<Threads>) {
 }
 
 cells!([Threads] x [Tcp, Ipc]: a_message_may_hold_the_last_of_its_context);
+
+/// Where a destructor may send from, and how often it could not since it was called by itself.
+#[derive(Default)]
+struct Notes {
+    way: RefCell<Option<(LocalContext, Push<zring::Caller>)>>,
+    missed: std::cell::Cell<usize>,
+}
+
+thread_local! {
+    static NOTES: Notes = Notes::default();
+}
+
+/// A body that says so when it is dropped.
+struct Noting(Vec<u8>);
+
+impl AsRef<[u8]> for Noting {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Noting {
+    fn drop(&mut self) {
+        NOTES.with(|notes| {
+            let Ok(mut way) = notes.way.try_borrow_mut() else {
+                return notes.missed.set(notes.missed.get() + 1);
+            };
+            let Some((context, push)) = &mut *way else { return };
+            push.send("dropped").unwrap();
+            context.flush().unwrap();
+            let _is_due = context.deadline();
+            let (turned, waits) = (context.turn(Some(Duration::ZERO)), context.with_fd(|_| ()));
+            assert!(
+                [turned, waits.map(drop)]
+                    .iter()
+                    .all(|answer| { matches!(answer, Ok(()) | Err(Error::WouldBlock)) })
+            );
+        });
+    }
+}
+
+/// It runs within a call of the context, or within the `send`.
+fn a_destructor_of_a_body_may_call_the_context(cell: &Cell<Caller>) {
+    const BODIES: usize = 100;
+    let [(mut push, mut pull), (notes, mut noted)] = std::array::from_fn(|_| {
+        let mut pull = Pull::new(&cell.context).unwrap();
+        let mut push = Push::new(&cell.context).unwrap();
+        push.connect(&pull.bind(&cell.endpoint()).unwrap()).unwrap();
+        (push, pull)
+    });
+    NOTES.with(|known| known.way.replace(Some((cell.context.clone(), notes))));
+    // Sent from the log, and from where it lies.
+    let sizes = || (0..BODIES).map(|index| [10_000, 1_000_000][index % 2]);
+    sizes().for_each(|size| push.send(Bytes::from_owner(Noting(vec![7; size]))).unwrap());
+    sizes().for_each(|size| assert_eq!(pull.recv().unwrap().len(), size));
+    let missed = || NOTES.with(|notes| notes.missed.get());
+    let mut heard = 0;
+    cell.until(|| {
+        heard += std::iter::from_fn(|| noted.try_recv().ok()).count();
+        heard + missed() == BODIES
+    });
+    NOTES.with(|notes| notes.way.take());
+}
+
+cells!([Caller] x [Tcp, Ipc]: a_destructor_of_a_body_may_call_the_context);
