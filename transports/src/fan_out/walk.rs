@@ -155,11 +155,13 @@ impl FanOut {
     /// step, which goes no further than to where there is.
     #[cold]
     fn may_wait(&mut self) -> bool {
+        if self.is_lossless {
+            return true;
+        }
         if let Some(begun_at) = self.begun_at.take() {
             self.waits_from = self.find_where_to_wait(begun_at);
         }
-        let has_time = self.walked >= self.waits_from;
-        if has_time || self.is_lossless || self.hurried_steps == HURRIED_STEPS_MAX {
+        if self.walked >= self.waits_from || self.hurried_steps == HURRIED_STEPS_MAX {
             return true;
         }
         self.hurried_steps += 1;
