@@ -568,6 +568,7 @@ mod model;
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::ring::fork::child;
 
     #[test]
     fn a_forked_child_frees_blocks_while_their_stock_is_locked() {
@@ -579,18 +580,11 @@ mod tests {
         drop(writer);
         // This is called with the lock.
         let make = || {
-            // SAFETY: the child of this process with many threads uses its own memory and the
-            // allocator, which glibc makes usable in children, and ends here.
-            let child = unsafe { libc::fork() };
-            if child == 0 {
+            let child = child::fork(|| {
                 drop(slice.take());
-                // SAFETY: the call ends the process, and has no preconditions.
-                unsafe { libc::_exit(42) };
-            }
-            let mut status = 0;
-            // SAFETY: the status is written to a local that outlives the call.
-            assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-            assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 42);
+                true
+            });
+            child.join();
             OwnedBlock::allocate(64)
         };
         drop(pool.shared.stock.take(make));

@@ -74,3 +74,36 @@ fn map() -> Result<&'static AtomicU32, Errno> {
     // SAFETY: the page is aligned, zeroed, never unmapped, and used as this atomic only.
     Ok(unsafe { AtomicU32::from_ptr(page.cast()) })
 }
+
+/// Forks for tests.
+#[cfg(test)]
+pub(crate) mod child {
+    /// What a child exits with that saw what it should; an unwound one exits with 0.
+    const SEEN: libc::c_int = 42;
+
+    /// A forked child.
+    pub(crate) struct Child(libc::pid_t);
+
+    /// Forks. The child answers whether it `sees` what it should, and ends.
+    pub(crate) fn fork(sees: impl FnOnce() -> bool) -> Child {
+        // SAFETY: the child of this process with many threads uses its own memory and the
+        // allocator, which glibc makes usable in children, and ends here.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let status = if sees() { SEEN } else { 1 };
+            // SAFETY: the call ends the process, and has no preconditions.
+            unsafe { libc::_exit(status) };
+        }
+        Child(child)
+    }
+
+    impl Child {
+        /// Waits for its end. Panics if it did not see what it should.
+        pub(crate) fn join(self) {
+            let mut status = 0;
+            // SAFETY: the status is written to a local that outlives the call.
+            assert_eq!(unsafe { libc::waitpid(self.0, &raw mut status, 0) }, self.0);
+            assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == SEEN, "{status:#x}");
+        }
+    }
+}

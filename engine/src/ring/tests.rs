@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::fork::child;
 use crate::{Config, Error, Outcome, Reactor, Wait};
 
 extern "C" fn ignore(_signal: libc::c_int) {}
@@ -41,9 +42,6 @@ fn a_signal_ends_a_turn_that_sleeps() {
     });
 }
 
-/// What the forked child exits with when it saw what it should; an unwound one exits with 0.
-const SEEN: libc::c_int = 42;
-
 /// Called in a forked child; `reactor` is the parent's.
 fn see(mut reactor: Reactor, near: &UnixStream) -> bool {
     reactor.poll_writable(1, near.as_fd());
@@ -61,22 +59,16 @@ fn a_forked_child_leaves_its_parents_ring_alone_and_has_its_own() {
     let mut out = Vec::new();
     reactor.turn(Wait::No, &mut out).unwrap();
 
-    // SAFETY: the child of this process with many threads uses its own memory and the allocator,
-    // which glibc makes usable in children, and ends here.
-    let child = unsafe { libc::fork() };
-    if child == 0 {
+    let mut reactor = Some(reactor);
+    let child = child::fork(|| {
         let may_go = wait_for_go.read_exact(&mut [0]).is_ok();
-        let status = if may_go && see(reactor, &near) { SEEN } else { 1 };
-        // SAFETY: the call ends the process, and has no preconditions.
-        unsafe { libc::_exit(status) };
-    }
+        may_go && see(reactor.take().unwrap(), &near)
+    });
+    let mut reactor = reactor.unwrap();
     // The child pushes while this entry is pushed and not yet submitted.
     let receive = reactor.receive(2, near.as_fd());
     go.write_all(b"!").unwrap();
-    let mut status = 0;
-    // SAFETY: the status is written to a local that outlives the call.
-    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-    assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == SEEN, "status {status:#x}");
+    child.join();
 
     far.write_all(b"x").unwrap();
     reactor.turn(Wait::Until(None), &mut out).unwrap();
