@@ -52,6 +52,12 @@ struct Name {
     waiting: BTreeMap<PipeId, Waiting>,
 }
 
+impl Name {
+    fn is_unused(&self) -> bool {
+        self.bound.is_none() && self.waiting.is_empty()
+    }
+}
+
 /// The end of a pipe that nobody has taken yet.
 struct Waiting {
     /// What the connecting socket is.
@@ -84,11 +90,12 @@ impl Names {
         entry.bound = Some(party.clone());
         let now = Instant::now();
         for (pipe, waiting) in std::mem::take(&mut entry.waiting) {
-            let is_fit = party.socket_type.accepts(waiting.party.socket_type);
-            if !is_fit && !waiting.is_over(now) {
-                waiting.end.hang_up();
+            if waiting.is_over(now) {
+                over.push(waiting);
+                continue;
             }
-            if !is_fit || waiting.is_over(now) {
+            if !party.socket_type.accepts(waiting.party.socket_type) {
+                waiting.end.hang_up();
                 over.push(waiting);
                 continue;
             }
@@ -170,8 +177,7 @@ impl Names {
 
 impl Known {
     fn remove_if_unused(&mut self, name: &str) {
-        let is_unused = |entry: &Name| entry.bound.is_none() && entry.waiting.is_empty();
-        if self.names.get(name).is_some_and(is_unused) {
+        if self.names.get(name).is_some_and(Name::is_unused) {
             self.names.remove(name);
         }
     }
@@ -192,7 +198,7 @@ impl Known {
             self.left += entry.waiting.values().filter(is_withdrawn).count();
         }
         self.withdrawn = self.left;
-        self.names.retain(|_, entry| entry.bound.is_some() || !entry.waiting.is_empty());
+        self.names.retain(|_, entry| !entry.is_unused());
     }
 }
 
