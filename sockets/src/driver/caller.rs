@@ -203,9 +203,11 @@ impl Shared {
     ) -> Result<Option<T>, Error> {
         let Ok(mut worker) = self.worker.try_borrow_mut() else { return Ok(None) };
         let Some(worker) = &mut *worker else { return Ok(None) };
+        let room = self.room.get();
         let answer = f(worker)?;
-        if self.room.replace(0) > 0 {
-            // Sent meanwhile, by a destructor.
+        if self.room.get() != room {
+            // Sent meanwhile, by a destructor or by what is called with the descriptor.
+            self.room.set(0);
             worker.flush()?;
         }
         Ok(Some(answer))
