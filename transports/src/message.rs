@@ -17,7 +17,7 @@ pub const INLINE_MAX: usize = 70;
 
 /// One frame of a message, and whether more frames of the same message follow (`zmq_msg_t`).
 ///
-/// A body of more than 70 bytes that was received is a view of the memory it came in, some 64 KiB
+/// A body of more than 70 bytes that was received is a view of the memory it came in, up to 64 KiB
 /// that it keeps. Who keeps few of many messages for long keeps copies.
 #[derive(Clone)]
 pub struct Message {
