@@ -13,6 +13,7 @@ use zring_engine::block::{BlockWriter, Pool, Slice};
 use zring_engine::credit::{Allowance, Consumption, credit};
 
 use crate::fan_out::FanOutFeed;
+use crate::fan_out::walk::Hurry;
 use crate::notice::SocketInbox;
 use crate::pipe::{Counters, PipeId};
 use crate::sending::Sending;
@@ -59,14 +60,8 @@ pub(crate) struct FanOut {
     pub(super) walked: u64,
     /// To where the step at hand goes at most, in messages walked.
     pub(super) step_until: u64,
-    /// Where the walk at hand began, if it was not yet to wait for anybody.
-    pub(super) begun_at: Option<u64>,
-    /// Messages that a walk passed before it was to wait: the last one that passed any.
-    pub(super) pace: u64,
-    /// From where on the walk at hand waits, in messages walked.
-    pub(super) waits_from: u64,
-    /// Steps of the walk at hand that did not wait, although somebody was awaited.
-    pub(super) hurried_steps: usize,
+    /// Of a walk that is not lossless.
+    pub(super) hurry: Hurry,
     pub(super) is_lossless: bool,
     /// Members that are given up, before and behind their last message.
     parting: usize,
@@ -134,10 +129,7 @@ impl FanOut {
             stamp: 0,
             walked: 0,
             step_until: 0,
-            begun_at: None,
-            pace: 0,
-            waits_from: 0,
-            hurried_steps: 0,
+            hurry: Hurry::default(),
             is_lossless,
             parting: 0,
             parted: 0,

@@ -17,8 +17,8 @@ use zring_engine::block::Slice;
 use zring_engine::log::Run;
 use zring_zmtp::frame;
 
+use crate::fan_out::FanOutFeed;
 use crate::fan_out::members::{FanOut, MemberKey, Part};
-use crate::fan_out::{FanOutFeed, UNWALKED_MESSAGES_MAX};
 use crate::pipe::Record;
 
 /// Messages of one step at most, so that connections get to send in between.
@@ -31,13 +31,56 @@ pub(super) const HELD_TURNS_MAX: u64 = 32;
 /// Steps in one turn that do not wait, each of which looks at every subscriber.
 const HURRIED_STEPS_MAX: usize = 32;
 
+/// How far a walk goes on without those whom it would have to wait for too often. Places are
+/// counted in messages walked.
+#[derive(Default)]
+pub(super) struct Hurry {
+    /// Where the walk at hand began, if it was not yet to wait for anybody.
+    begun_at: Option<u64>,
+    /// Messages that a walk passed before it was to wait: the last one that passed any.
+    pace: u64,
+    /// From where on the walk at hand waits.
+    waits_from: u64,
+    /// Steps of the walk at hand that did not wait, although somebody was awaited.
+    steps: usize,
+}
+
+impl Hurry {
+    /// A walk begins.
+    fn begin(&mut self, walked: u64) {
+        (self.begun_at, self.steps) = (Some(walked), 0);
+    }
+
+    /// How far to step without those who are awaited, the largest of whose marks is `mark`. `None`:
+    /// there is time to wait for them, since so little is left that this does not take too many
+    /// turns, at the pace of turns that did wait or of a mark a turn.
+    fn step_without(
+        &mut self,
+        walked: u64,
+        published: u64,
+        mark: impl FnOnce() -> u64,
+    ) -> Option<u64> {
+        if let Some(begun_at) = self.begun_at.take() {
+            if begun_at < walked {
+                self.pace = walked - begun_at;
+            }
+            let left_max = HELD_TURNS_MAX.saturating_mul(self.pace.max(mark()));
+            self.waits_from = published.saturating_sub(left_max);
+        }
+        if walked >= self.waits_from || self.steps == HURRIED_STEPS_MAX {
+            return None;
+        }
+        self.steps += 1;
+        Some(self.waits_from)
+    }
+}
+
 impl FanOut {
     /// Walks what was published, and adds to `peers` who has got something to send. True: more is
     /// there, to be walked once those sends were tried.
     pub(crate) fn walk(&mut self, peers: &mut Vec<usize>) -> bool {
         let before = self.walked;
-        self.begun_at = Some(before);
-        self.hurried_steps = 0;
+        self.hurry.begin(before);
         (self.is_held, self.has_looked_again) = (false, false);
         while self.walked - before < TURN_MESSAGES_MAX && !self.is_held && self.has_messages() {
             self.settle_quota();
@@ -158,32 +201,15 @@ impl FanOut {
         if self.is_lossless {
             return true;
         }
-        if let Some(begun_at) = self.begun_at.take() {
-            self.waits_from = self.find_where_to_wait(begun_at);
-        }
-        if self.walked >= self.waits_from || self.hurried_steps == HURRIED_STEPS_MAX {
-            return true;
-        }
-        self.hurried_steps += 1;
-        self.awaited_count = 0;
-        self.step_until = self.step_until.min(self.waits_from);
-        false
-    }
-
-    /// Finds behind how many messages so few are left that waiting for everyone, at the pace of
-    /// turns that do or of a mark a turn, does not take too many turns.
-    fn find_where_to_wait(&mut self, begun_at: u64) -> u64 {
-        if begun_at < self.walked {
-            self.pace = self.walked - begun_at;
-        }
         let awaited = self.members.iter().filter(|(_, member)| member.is_awaited);
-        let mark = awaited.map(|(_, member)| member.allowance.mark()).max();
-        let left_max = HELD_TURNS_MAX.saturating_mul(self.pace.max(mark.unwrap_or(0)));
-        if left_max >= UNWALKED_MESSAGES_MAX as u64 {
-            return self.walked;
-        }
+        let mark = || awaited.map(|(_, member)| member.allowance.mark()).max().unwrap_or(0);
         let published = self.feed.messages.taken() + self.feed.log.waiting();
-        published.saturating_sub(left_max)
+        let Some(until) = self.hurry.step_without(self.walked, published, mark) else {
+            return true;
+        };
+        self.awaited_count = 0;
+        self.step_until = self.step_until.min(until);
+        false
     }
 
     fn give_everyone(&mut self, range: std::ops::Range<usize>, messages: u64) {
