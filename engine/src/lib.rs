@@ -1,8 +1,9 @@
 //! The engine of zring: one io_uring ring with what lives on it, and the queues towards it.
 //!
 //! Reading order: [`block`] (memory that is counted), [`log`] (the queue of bytes), [`credit`] (its
-//! bound), [`inbox`] (how a thread is told what has work), [`lent`] (what two threads use in turn),
-//! `courtesy` (how two threads share a core), then the ring and the reactor.
+//! bound), [`inbox`] (how a thread is told what has work), [`wish`] (and what it waits for),
+//! [`lent`] (what two threads use in turn), `courtesy` (how two threads share a core), then the ring
+//! and the reactor.
 //!
 //! Deliberately absent: ZeroMQ. This crate knows descriptors, buffers and time.
 
@@ -17,6 +18,7 @@ pub mod log;
 pub mod park;
 mod stock;
 pub mod sync;
+pub mod wish;
 
 mod error;
 mod group;

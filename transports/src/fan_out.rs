@@ -9,11 +9,12 @@
 //! Deliberately absent: descriptors. Ranges go to a `Sending`, which the session drives.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use zring_engine::credit::{Allowance, Consumption, credit};
 use zring_engine::inbox::Scheduled;
 use zring_engine::log::{LogPools, Reader, Writer};
+use zring_engine::wish::Wish;
 
 use crate::message::FrameBody;
 use crate::notice::{Event, Mailbox, SocketInbox};
@@ -35,8 +36,8 @@ pub const UNWALKED_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub(crate) struct Shared {
     /// Subscriptions in all workers. Without any, nothing is appended.
     interest: AtomicUsize,
-    /// Whether the publisher waits for the walk or for a subscriber's grant.
-    is_waiting: AtomicBool,
+    /// The publisher's, for the walk or for a subscriber's grant.
+    wish: Wish,
 }
 
 impl Shared {
@@ -50,10 +51,7 @@ impl Shared {
 
     /// Tells the publisher that it may look again, if it waits.
     pub(crate) fn tell_walked(&self, inbox: &SocketInbox) {
-        // Pairs with the fence in `FanOutLog::want_room`.
-        fence(Ordering::SeqCst);
-        if self.is_waiting.load(Ordering::Relaxed) && self.is_waiting.swap(false, Ordering::Relaxed)
-        {
+        if self.wish.take() {
             inbox.post(Event::Walked);
         }
     }
@@ -160,9 +158,7 @@ impl FanOutLog {
 
     /// Asks for [`Event::Walked`], and looks again. True: there is room now.
     pub fn want_room(&mut self) -> bool {
-        self.shared.is_waiting.store(true, Ordering::Relaxed);
-        // Pairs with the fence in `Shared::tell_walked`.
-        fence(Ordering::SeqCst);
+        self.shared.wish.make();
         self.has_room()
     }
 
