@@ -58,8 +58,8 @@ struct Port {
     listeners: usize,
     /// Peers that go once all is sent.
     hang_ups: usize,
-    /// The socket is closed: what is queued is sent until then.
-    closing: Option<Option<Instant>>,
+    /// The socket is closed.
+    is_closing: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -381,7 +381,8 @@ impl Worker {
             self.reached.insert(feed.id, Reached::FanOut(port));
             FanOut::new(feed, options.joint.inbox.clone(), options.is_lossless)
         });
-        let known = Port { options, fan_out, peers: 0, listeners: 0, hang_ups: 0, closing: None };
+        let known =
+            Port { options, fan_out, peers: 0, listeners: 0, hang_ups: 0, is_closing: false };
         self.ports.insert(port, known);
     }
 

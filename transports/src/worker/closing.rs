@@ -218,7 +218,7 @@ impl Worker {
     /// The socket is closed: all of it goes once it is sent, at the deadline at the latest.
     pub(super) fn close_port(&mut self, id: PortId, deadline: Option<Instant>) {
         let Some(port) = self.ports.get_mut(&id) else { return };
-        port.closing = Some(deadline);
+        port.is_closing = true;
         let has_feed = port.fan_out.is_some();
         self.stop_listeners_of(id);
         if has_feed {
@@ -235,7 +235,7 @@ impl Worker {
     /// Forgets a closed port once nothing is left of it.
     pub(super) fn check_closing(&mut self, id: PortId) {
         let Some(port) = self.ports.get_mut(&id) else { return };
-        if port.closing.is_none() || port.peers > 0 || port.listeners > 0 {
+        if !port.is_closing || port.peers > 0 || port.listeners > 0 {
             return;
         }
         if let Some(fan_out) = &port.fan_out {

@@ -110,7 +110,7 @@ impl Worker {
         let is_tcp = endpoint.starts_with("tcp:");
         let is_fit = |port: &&mut Port| {
             let tuning = &port.options.tuning;
-            port.closing.is_none() && endpoint::tune_accepted(fd.as_fd(), tuning, is_tcp).is_ok()
+            !port.is_closing && endpoint::tune_accepted(fd.as_fd(), tuning, is_tcp).is_ok()
         };
         let Some(port) = self.ports.get_mut(&id).filter(is_fit) else {
             return self.crew.remove_load(self.index);
