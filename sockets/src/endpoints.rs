@@ -113,10 +113,15 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         let parsed = Endpoint::parse(endpoint)?;
         if let Endpoint::Inproc(name) = parsed {
             let (end, routing_id) = self.driver.names().connect(&name, endpoint, &self.party())?;
-            let is_connected = routing_id.is_some();
+            let (id, is_connected) = (end.id, routing_id.is_some());
             let mut pipe = Pipe::new(end, routing_id.unwrap_or_default(), endpoint.into());
             pipe.is_connected = is_connected;
-            return self.add_connected(endpoint, pipe);
+            if !self.add_connected(endpoint, pipe) {
+                // Nobody is to meet it.
+                self.driver.names().withdraw(&name, id, Some(Instant::now()));
+                self.endpoints.note_detached(id);
+            }
+            return Ok(());
         }
         if P::CONNECTS_ONCE && self.endpoints.find(endpoint, |_| true).is_some() {
             return Ok(());
@@ -127,14 +132,14 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         let mailbox = self.driver.crew().mailbox(worker).clone();
         let (end, notice) = Notice::dial(self.port, &self.port_options(), target, &mailbox);
         mailbox.post(notice);
-        self.add_connected(endpoint, Pipe::new(end, bytes::Bytes::new(), endpoint.into()))?;
+        self.add_connected(endpoint, Pipe::new(end, bytes::Bytes::new(), endpoint.into()));
         self.driver.poke().map(drop)
     }
 
-    fn add_connected(&mut self, endpoint: &str, pipe: Pipe) -> Result<(), Error> {
+    /// False: there is no place for it, and it is sent away.
+    fn add_connected(&mut self, endpoint: &str, pipe: Pipe) -> bool {
         self.endpoints.add(endpoint, Place::Pipe(pipe.end().id));
-        self.add_pipe(pipe);
-        Ok(())
+        self.add_pipe(pipe).is_some()
     }
 
     /// The endpoint that was last bound or connected (`ZMQ_LAST_ENDPOINT`).

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tests::{Cell, Ground, cells};
-use zring::{Error, Pair};
+use zring::{Error, Pair, TransportError};
 
 fn a_second_peer_is_sent_away_and_the_first_stays<G: Ground>(cell: &Cell<G>) {
     let mut pair = Pair::new(&cell.context).unwrap();
@@ -44,6 +44,26 @@ fn who_was_sent_away_takes_no_later_peers_place<G: Ground>(cell: &Cell<G>) {
     assert_eq!(peers[2].recv().unwrap(), "and back");
 }
 
+/// Nor is it there itself, once somebody binds the name.
+fn who_was_sent_away_waits_at_no_name<G: Ground>(cell: &Cell<G>) {
+    let [mut pair, mut first, mut later, mut third] =
+        std::array::from_fn(|_| Pair::new(&cell.context).unwrap());
+    pair.connect(&first.bind(&cell.endpoint()).unwrap()).unwrap();
+    let (bound, unbound) = (cell.endpoint(), cell.endpoint());
+    third.bind(&bound).unwrap();
+    for name in [&bound, &unbound] {
+        pair.connect(name).unwrap();
+        let endpoint = name.clone();
+        let not_found = TransportError::EndpointNotFound { endpoint };
+        assert_eq!(pair.disconnect(name), Err(Error::Transport(not_found)));
+    }
+    later.bind(&unbound).unwrap();
+    assert_eq!([later.peers(), third.peers()], [0, 0]);
+    third.connect(&unbound).unwrap();
+    third.send("hello").unwrap();
+    assert_eq!(later.recv().unwrap(), "hello");
+}
+
 fn when_the_peer_is_gone_the_next_may_come<G: Ground>(cell: &Cell<G>) {
     let mut pair = Pair::new(&cell.context).unwrap();
     let endpoint = pair.bind(&cell.endpoint()).unwrap();
@@ -72,3 +92,4 @@ cells!(
     who_was_sent_away_takes_no_later_peers_place,
     without_a_peer_nothing_is_sent,
 );
+cells!([Threads, Caller] x [Inproc]: who_was_sent_away_waits_at_no_name);
