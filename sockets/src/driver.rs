@@ -92,6 +92,11 @@ pub(crate) trait Drive: Clone {
         Ok(())
     }
 
+    /// Whether the calling thread may wait for workers.
+    fn may_wait(&self) -> bool {
+        true
+    }
+
     /// Waits until one of these inboxes has something, with `patience` if that may be soon. False:
     /// the deadline came first.
     fn wait(

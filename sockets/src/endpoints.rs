@@ -154,6 +154,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     ///
     /// # Errors
     /// [`Error::Transport`] with `EndpointNotFound` if nothing is bound there;
+    /// [`Error::WouldBlock`] [within a call](crate::LocalContext#destructors) of its context;
     /// [those of every call](Error#of-every-call).
     pub fn unbind(&mut self, endpoint: &str) -> Result<(), Error> {
         self.settle()?;
@@ -174,6 +175,9 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
 
     /// Waits until a worker has closed a listener. It does so at once, whatever peers do.
     fn unlisten(&mut self, id: ListenerId, worker: usize) -> Result<(), Error> {
+        if !self.driver.may_wait() {
+            return Err(Error::WouldBlock);
+        }
         let notice = Notice::Unlisten(id, self.linger_deadline(), self.pattern.published());
         self.driver.crew().mailbox(worker).post(notice);
         self.endpoints.closing.push(id);

@@ -398,6 +398,10 @@ impl Drive for Caller {
         self.shared.flush()
     }
 
+    fn may_wait(&self) -> bool {
+        !self.shared.is_within_call()
+    }
+
     fn wait(
         &self,
         inboxes: &[Arc<SocketInbox>],

@@ -380,4 +380,57 @@ fn a_destructor_of_a_body_may_call_the_context(cell: &Cell<Caller>) {
     NOTES.with(|notes| notes.way.take());
 }
 
-cells!([Caller] x [Tcp, Ipc]: a_destructor_of_a_body_may_call_the_context);
+/// A socket, where it is bound, and what refused to unbind it.
+type Bound = (Pull<zring::Caller>, String, Vec<Error>);
+
+thread_local! {
+    static BOUND: RefCell<Option<Bound>> = const { RefCell::new(None) };
+}
+
+/// A body that unbinds that socket when it is dropped, and binds it again.
+struct Unbinding;
+
+impl AsRef<[u8]> for Unbinding {
+    fn as_ref(&self) -> &[u8] {
+        &[7; 10_000]
+    }
+}
+
+impl Drop for Unbinding {
+    fn drop(&mut self) {
+        BOUND.with_borrow_mut(|bound| {
+            let (pull, endpoint, refusals) = bound.as_mut().unwrap();
+            match pull.unbind(endpoint) {
+                Ok(()) => drop(pull.bind(endpoint).unwrap()),
+                Err(refusal) => refusals.push(refusal),
+            }
+        });
+    }
+}
+
+/// Within a call of the context it would have to wait, and changes nothing.
+fn a_destructor_unbinds_or_is_refused(cell: &Cell<Caller>) {
+    let mut bound = Pull::new(&cell.context).unwrap();
+    let endpoint = bound.bind(&cell.endpoint()).unwrap();
+    BOUND.set(Some((bound, endpoint, Vec::new())));
+    let endpoint = cell.transport.fixed_endpoint();
+    let mut push = Push::new(&cell.context).unwrap();
+    push.connect(&endpoint).unwrap();
+    // It waits for the connection, and leaves by a turn of the context.
+    push.send(Bytes::from_owner(Unbinding)).unwrap();
+    let mut pull = Pull::new(&cell.context).unwrap();
+    pull.bind(&endpoint).unwrap();
+    assert_eq!(pull.recv().unwrap().len(), 10_000);
+    let (mut bound, endpoint, refusals) = BOUND.take().unwrap();
+    assert_eq!(refusals, [Error::WouldBlock]);
+    push.connect(&endpoint).unwrap();
+    (0..2).for_each(|_| push.send("to each").unwrap());
+    assert_eq!([pull.recv().unwrap(), bound.recv().unwrap()], ["to each"; 2]);
+    bound.unbind(&endpoint).unwrap();
+}
+
+cells!(
+    [Caller] x [Tcp, Ipc]:
+    a_destructor_of_a_body_may_call_the_context,
+    a_destructor_unbinds_or_is_refused,
+);
