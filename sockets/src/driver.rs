@@ -49,6 +49,10 @@ fn have_pending(inboxes: &[Arc<SocketInbox>]) -> bool {
     inboxes.iter().any(|inbox| inbox.has_pending())
 }
 
+fn is_over(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| Instant::now() >= deadline)
+}
+
 /// What sockets and pollers ask of a driver.
 pub(crate) trait Drive: Clone {
     /// Whether workers run on the calling thread.
@@ -98,7 +102,7 @@ pub(crate) trait Drive: Clone {
     }
 
     /// Waits until one of these inboxes has something, with `patience` if that may be soon. False:
-    /// the deadline came first.
+    /// the deadline is past; what they have does not count then, for it may be in vain for ever.
     fn wait(
         &self,
         inboxes: &[Arc<SocketInbox>],

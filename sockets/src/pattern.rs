@@ -123,11 +123,6 @@ pub(crate) trait Behaviour: Sized {
         0
     }
 
-    /// Whether there is more to be read than one look takes, so that nobody is to wait.
-    fn is_behind(&self) -> bool {
-        false
-    }
-
     fn has_room(&mut self, _pipes: &mut Pipes) -> bool {
         false
     }

@@ -13,10 +13,14 @@ use bytes::Bytes;
 use rustc_hash::FxBuildHasher;
 use slab::Slab;
 use zring_transports::message::{FrameBody, Message};
-use zring_transports::notice::Remnant;
+use zring_transports::notice::{Event, Remnant, SocketInbox};
 use zring_transports::pipe::{Control, Counters, Item, PipeEnd, PipeId};
 
 use crate::observer::{Ledger, Record};
+
+/// What one look takes of a peer that sends for ever what is not to be received, so that it does
+/// not keep the socket's thread: subscriptions and messages.
+pub(crate) const LOOK_MAX: usize = 1000;
 
 /// Names a pipe within its socket.
 pub(crate) type PipeKey = usize;
@@ -37,12 +41,23 @@ pub(crate) struct Pipe {
     pub(crate) remnant: Option<Remnant>,
     /// The publisher's message that it was last found to want, counted from 1.
     pub(crate) wanted: u64,
+    /// An XPUB has no room to receive what comes next.
+    pub(crate) is_put_off: bool,
 }
 
 impl Pipe {
     pub(crate) fn new(end: PipeEnd, routing_id: Bytes, endpoint: Arc<str>) -> Self {
-        let (address, is_connected, is_gone, remnant, wanted) = (None, false, false, None, 0);
-        Self { end, routing_id, endpoint, address, is_connected, is_gone, remnant, wanted }
+        Self {
+            end,
+            routing_id,
+            endpoint,
+            address: None,
+            is_connected: false,
+            is_gone: false,
+            remnant: None,
+            wanted: 0,
+            is_put_off: false,
+        }
     }
 
     pub(crate) fn end(&self) -> &PipeEnd {
@@ -103,12 +118,6 @@ impl Pipe {
         self.end.inbound.read_control()
     }
 
-    /// Reads what is of no interest to anybody.
-    pub(crate) fn skip_all(&mut self) {
-        let mut frame = Message::new();
-        while self.read(&mut frame).is_some() {}
-    }
-
     pub(crate) fn has_item(&mut self) -> bool {
         self.end.inbound.has_item()
     }
@@ -135,11 +144,29 @@ pub(crate) struct Pipes {
     slab: Slab<Pipe>,
     keys: HashMap<PipeId, PipeKey, FxBuildHasher>,
     ledger: Ledger,
+    /// The socket's own.
+    inbox: Arc<SocketInbox>,
 }
 
 impl Pipes {
-    pub(crate) fn new(ledger: Ledger) -> Self {
-        Self { slab: Slab::new(), keys: HashMap::default(), ledger }
+    pub(crate) fn new(ledger: Ledger, inbox: Arc<SocketInbox>) -> Self {
+        Self { slab: Slab::new(), keys: HashMap::default(), ledger, inbox }
+    }
+
+    /// This pipe was not read to its end: the socket is told once more that it can be.
+    pub(crate) fn look_again(&self, key: PipeKey) {
+        if let Some(pipe) = self.slab.get(key) {
+            self.inbox.post(Event::Readable(pipe.end.id));
+        }
+    }
+
+    /// Reads what is of no interest to anybody.
+    pub(crate) fn skip(&mut self, key: PipeKey) {
+        let Some(pipe) = self.slab.get_mut(key) else { return };
+        let mut frame = Message::new();
+        if (0..LOOK_MAX).all(|_| pipe.read(&mut frame).is_some()) {
+            self.look_again(key);
+        }
     }
 
     /// Enters what is known of a pipe into the ledger.

@@ -13,7 +13,7 @@ use zring_transports::notice::SocketInbox;
 use crate::Error;
 use crate::driver::{AnyContext, Driver};
 use crate::pattern::Pattern;
-use crate::socket::{Socket, is_over};
+use crate::socket::Socket;
 
 /// What to wait for (`events` of a `zmq_pollitem_t`, `zmq_poll(3)`).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -51,7 +51,6 @@ pub trait Pollable<D: Driver>: Poll<D> {}
 pub(crate) trait Poll<D> {
     fn poll(&mut self, interest: Interest) -> Result<Interest, Error>;
     fn expects_answer(&mut self) -> bool;
-    fn is_behind(&self) -> bool;
     fn inbox(&self) -> &Arc<SocketInbox>;
     fn driver(&self) -> &D;
 }
@@ -69,10 +68,6 @@ impl<P: Pattern, D: Driver> Poll<D> for Socket<P, D> {
 
     fn expects_answer(&mut self) -> bool {
         Self::expects_answer(self)
-    }
-
-    fn is_behind(&self) -> bool {
-        self.pattern.is_behind()
     }
 
     fn inbox(&self) -> &Arc<SocketInbox> {
@@ -199,17 +194,6 @@ impl<D: Driver> Poller<D> {
                 let (socket, interest) = part(item);
                 (interest.readable && socket.expects_answer()) || expects
             });
-            let is_behind = |item| {
-                let (socket, interest) = part(item);
-                interest.readable && socket.is_behind()
-            };
-            if items.iter_mut().any(is_behind) {
-                self.driver.poke()?;
-                if is_over(deadline) {
-                    break;
-                }
-                continue;
-            }
             self.register(items.iter_mut().map(|item| part(item).0.inbox().clone()));
             let patience = expects.then_some(&mut self.patience);
             if !self.driver.wait(&self.inboxes, &self.parker, deadline, patience)? {

@@ -97,7 +97,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         let observer = Observer::default();
         Ok(Self {
             pattern: P::new(&options.setup(pools, D::IS_LOCAL)),
-            pipes: Pipes::new(observer.ledger().clone()),
+            pipes: Pipes::new(observer.ledger().clone(), joint.inbox.clone()),
             driver,
             options,
             joint,
@@ -267,10 +267,6 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         deadline: Option<Instant>,
         expects_answer: bool,
     ) -> Result<(), Error> {
-        if self.pattern.is_behind() {
-            self.driver.poke()?;
-            return if is_over(deadline) { Err(Error::WouldBlock) } else { Ok(()) };
-        }
         let inboxes = std::slice::from_ref(&self.joint.inbox);
         let patience = expects_answer.then_some(&mut self.patience);
         let is_woken = self.driver.wait(inboxes, &self.parker, deadline, patience)?;
@@ -306,10 +302,6 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     pub fn failed_connects(&self) -> Incidents<TransportError> {
         self.observer.failed_connects()
     }
-}
-
-pub(crate) fn is_over(deadline: Option<Instant>) -> bool {
-    deadline.is_some_and(|deadline| Instant::now() >= deadline)
 }
 
 /// Closes a pipe that nobody knows yet.

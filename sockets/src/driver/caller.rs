@@ -23,7 +23,7 @@ use zring_transports::notice::{Event, Mailbox, SocketInbox};
 use zring_transports::pipe::log_pools;
 use zring_transports::worker::{Crew, Worker};
 
-use super::{AnyContext, Drive, Driver, have_pending};
+use super::{AnyContext, Drive, Driver, have_pending, is_over};
 use crate::Error;
 
 /// Bytes that gather for a peer before they leave without being asked to: what one segment of TCP
@@ -410,13 +410,13 @@ impl Drive for Caller {
         patience: Option<&mut Patience>,
     ) -> Result<bool, Error> {
         if have_pending(inboxes) {
-            return Ok(true);
+            return Ok(!is_over(deadline));
         }
         if let Some(patience) = patience.filter(|_| self.shared.wait == Wait::Block) {
             self.shared.look_out(patience, deadline, inboxes)?;
         }
         self.shared.wait(deadline, inboxes)?;
-        Ok(have_pending(inboxes) || deadline.is_none_or(|deadline| Instant::now() < deadline))
+        Ok(have_pending(inboxes) || !is_over(deadline))
     }
 
     fn finish(&self, inbox: &Arc<SocketInbox>) {

@@ -19,7 +19,7 @@ use zring_transports::notice::{Event, Notice, SocketInbox};
 use zring_transports::pipe::log_pools;
 use zring_transports::worker::{Crew, Failure, Worker};
 
-use super::{AnyContext, Drive, Driver, have_pending};
+use super::{AnyContext, Drive, Driver, have_pending, is_over};
 use crate::Error;
 
 /// The most I/O threads a context may have.
@@ -351,6 +351,9 @@ impl Drive for IoThreads {
         patience: Option<&mut Patience>,
     ) -> Result<bool, Error> {
         let has_pending = || have_pending(inboxes);
+        if has_pending() {
+            return Ok(!is_over(deadline));
+        }
         if patience.is_some_and(|patience| patience.look_out(deadline, has_pending)) {
             return Ok(true);
         }

@@ -7,7 +7,7 @@
 //! Deliberately absent: matching and dropping for wire subscribers, which is the walk's
 //! (`transports/src/fan_out`), and the verbose, manual and welcoming kinds of XPUB.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use zring_transports::subscriptions::{Holding, Insertion, Removal, Subscriptions
 use zring_zmtp::SocketType;
 
 use super::{Behaviour, Refusal, Setup};
-use crate::pipes::{Pipe, PipeKey, Pipes};
+use crate::pipes::{LOOK_MAX, Pipe, PipeKey, Pipes};
 use crate::route::reports::Reports;
 use crate::route::room::Room;
 
@@ -37,9 +37,6 @@ pub struct XPub(Publisher);
 /// Each of many subscribers gets a part of what is published: a burst gathers longer, so that the
 /// parts are worth a send each.
 const GATHER_SHARE: usize = 16;
-/// Subscriptions and messages of one peer that one look takes, so that a peer which sends them for
-/// ever does not keep the publisher's thread.
-const READ_MAX: usize = 1000;
 
 struct Publisher {
     log: FanOutLog,
@@ -58,10 +55,8 @@ struct Publisher {
     inproc_count: usize,
     /// What an XPUB has to receive.
     received: Option<Reports>,
-    /// Pipes that were not read to their end.
-    unread: Vec<PipeKey>,
-    /// Whether that was, of any, for what one look takes, and not for want of room to receive.
-    is_behind: bool,
+    /// Pipes that were not read to their end, for want of room to receive.
+    put_off: VecDeque<PipeKey>,
 }
 
 impl Publisher {
@@ -77,8 +72,7 @@ impl Publisher {
             room: setup.is_lossless.then(|| Room::new(setup.send_mark)),
             inproc_count: 0,
             received,
-            unread: Vec::new(),
-            is_behind: false,
+            put_off: VecDeque::new(),
         }
     }
 
@@ -109,7 +103,9 @@ impl Publisher {
         self.part(key);
         let Some(pipe) = pipes.remove(key) else { return };
         self.inproc_count -= usize::from(pipe.is_written_to());
-        self.unread.retain(|&known| known != key);
+        if pipe.is_put_off {
+            self.put_off.retain(|&known| known != key);
+        }
         let Some(holding) = self.holdings.remove(&key) else { return };
         let Self { table, received, .. } = self;
         table.remove_holding(key, &holding, |topic, removal| {
@@ -121,19 +117,27 @@ impl Publisher {
         });
     }
 
-    /// Takes in what a peer has sent: its subscriptions, and to be received what they are news of
-    /// and its messages. With `is_last` to the end, otherwise as far as one look takes of a wire
-    /// peer's, and up to a message that there is no room to receive; what is behind that waits with
-    /// its pipe. A message is taken as a whole, so that nothing of another peer comes between its
-    /// frames.
+    /// Takes in what a peer has sent, up to a message that there is no room to receive; what is
+    /// behind that waits with its pipe. A pipe that is gone is forgotten at its end.
+    fn look(&mut self, pipes: &mut Pipes, key: PipeKey) {
+        self.read(pipes, key, false);
+        let is_over = |pipe: &mut Pipe| pipe.is_gone() && !pipe.is_put_off && !pipe.has_item();
+        if pipes.get_mut(key).is_some_and(is_over) {
+            self.forget(pipes, key);
+        }
+    }
+
+    /// Takes in subscriptions, and to be received what they are news of and messages. With
+    /// `is_last` to the end, otherwise as far as one look takes of a wire peer's. A message is taken
+    /// as a whole, so that nothing of another peer comes between its frames.
     fn read(&mut self, pipes: &mut Pipes, key: PipeKey, is_last: bool) {
         let mut frame = Message::new();
         let (mut taken, mut is_within) = (0, false);
-        while let Some(pipe) = pipes.get_mut(key)
-            && (is_last || is_within || taken < READ_MAX || pipe.is_written_to())
-        {
-            let has_room = self.received.as_ref().is_none_or(Reports::has_room);
-            let may_take = is_last || is_within || has_room;
+        while let Some(pipe) = pipes.get_mut(key) {
+            if taken >= LOOK_MAX && !is_within && !is_last && !pipe.is_written_to() {
+                return pipes.look_again(key);
+            }
+            let may_take = is_last || is_within || self.has_room_to_receive();
             let item = if may_take {
                 pipe.read(&mut frame)
             } else {
@@ -147,14 +151,15 @@ impl Publisher {
                     }
                 }
                 Some(Item::Control(control)) => self.take_control(key, &control),
-                None if !may_take && pipe.has_item() => return self.put_off(key),
-                None => return,
+                None => {
+                    if !may_take && pipe.has_item() && !pipe.is_put_off {
+                        pipe.is_put_off = true;
+                        self.put_off.push_back(key);
+                    }
+                    return;
+                }
             }
             taken += usize::from(!is_within);
-        }
-        if pipes.get(key).is_some() {
-            self.is_behind = true;
-            self.put_off(key);
         }
     }
 
@@ -166,28 +171,23 @@ impl Publisher {
         }
     }
 
-    fn put_off(&mut self, key: PipeKey) {
-        if !self.unread.contains(&key) {
-            self.unread.push(key);
-        }
+    fn has_room_to_receive(&self) -> bool {
+        self.received.as_ref().is_none_or(Reports::has_room)
     }
 
-    /// Goes on with pipes that had more than one look takes, and lets go of those that are gone and
-    /// have no more.
+    /// Goes on with pipes whose messages there is room for now.
     #[cold]
     fn read_on(&mut self, pipes: &mut Pipes) {
-        self.is_behind = false;
-        for key in std::mem::take(&mut self.unread) {
-            self.read(pipes, key, false);
-            let has_more = self.unread.contains(&key);
-            if !has_more && pipes.get(key).is_some_and(Pipe::is_gone) {
-                self.forget(pipes, key);
+        for _ in 0..self.put_off.len() {
+            if !self.has_room_to_receive() {
+                return;
+            }
+            let Some(key) = self.put_off.pop_front() else { return };
+            if let Some(pipe) = pipes.get_mut(key) {
+                pipe.is_put_off = false;
+                self.look(pipes, key);
             }
         }
-    }
-
-    fn is_behind(&self) -> bool {
-        self.is_behind && !self.unread.is_empty()
     }
 
     fn has_message(&mut self, pipes: &mut Pipes) -> bool {
@@ -225,7 +225,7 @@ impl Publisher {
         body: FrameBody<'_>,
         has_more: bool,
     ) -> Result<(), Refusal> {
-        if !self.unread.is_empty() {
+        if !self.put_off.is_empty() {
             self.read_on(pipes);
         }
         if !self.is_open {
@@ -319,7 +319,7 @@ impl Behaviour for Pub {
     }
 
     fn readable(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        self.0.read(pipes, key, false);
+        self.0.look(pipes, key);
     }
 
     fn detach(&mut self, pipes: &mut Pipes, key: PipeKey) {
@@ -338,10 +338,6 @@ impl Behaviour for Pub {
         has_more: bool,
     ) -> Result<(), Refusal> {
         self.0.send(pipes, body, has_more)
-    }
-
-    fn is_behind(&self) -> bool {
-        self.0.is_behind()
     }
 
     fn has_room(&mut self, _pipes: &mut Pipes) -> bool {
@@ -370,7 +366,7 @@ impl Behaviour for XPub {
     }
 
     fn readable(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        self.0.read(pipes, key, false);
+        self.0.look(pipes, key);
     }
 
     /// What it has sent is received though it is gone, as far as there is room now.
@@ -398,10 +394,6 @@ impl Behaviour for XPub {
         self.0.has_message(pipes);
         *frame = self.0.received.as_mut().and_then(Reports::pop).ok_or(Refusal::Full)?;
         Ok(())
-    }
-
-    fn is_behind(&self) -> bool {
-        self.0.is_behind()
     }
 
     fn has_room(&mut self, _pipes: &mut Pipes) -> bool {

@@ -76,9 +76,9 @@ impl Behaviour for Router {
     fn readable(&mut self, pipes: &mut Pipes, key: PipeKey) {
         if self.is_known(pipes, key) {
             self.sources.activate(key);
-        } else if let Some(pipe) = pipes.get_mut(key) {
+        } else {
             // Neither heard nor reached: dropped, so that nothing piles up.
-            pipe.skip_all();
+            pipes.skip(key);
         }
     }
 

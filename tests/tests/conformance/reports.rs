@@ -187,6 +187,31 @@ cells!(
     a_message_behind_thousands_of_inproc_subscriptions_is_for_them,
 );
 
+/// Each has sent more than there is room for, and a subscription behind it.
+fn peers_that_wait_for_room_have_it_in_turn<G: Ground>(cell: &Cell<G>) {
+    const PEERS: usize = 3;
+    let builder = XPub::builder().receive_high_water_mark(1);
+    let mut publisher = builder.build(&cell.context).unwrap();
+    let endpoint = publisher.bind(&cell.endpoint()).unwrap();
+    let mut subs = [(); PEERS].map(|()| XSub::new(&cell.context).unwrap());
+    for (sub, topic) in subs.iter_mut().zip(["a", "b", "c"]) {
+        sub.connect(&endpoint).unwrap();
+        (0..4).for_each(|_| sub.send(topic).unwrap());
+        sub.subscribe(topic).unwrap();
+        sub.flush().unwrap();
+    }
+    cell.until(|| publisher.peers() == PEERS);
+    let mut heard: Vec<_> = (0..5 * PEERS).map(|_| publisher.recv().unwrap()).collect();
+    assert_eq!(publisher.try_recv().err(), Some(Error::WouldBlock));
+    heard.sort_by(|a, b| a[..].cmp(b));
+    assert!(heard.iter().take(PEERS).eq(["\u{1}a", "\u{1}b", "\u{1}c"]), "{heard:?}");
+    for (sub, topic) in subs.iter_mut().zip(["a", "b", "c"]) {
+        publisher.send(topic).unwrap();
+        publisher.flush().unwrap();
+        assert_eq!(sub.recv().unwrap(), topic);
+    }
+}
+
 /// What one peer has sent and nobody receives keeps no other peer's subscription waiting.
 fn a_publisher_that_does_not_receive_hears_new_subscribers<G: Ground>(cell: &Cell<G>) {
     let builder = XPub::builder().receive_high_water_mark(1);
@@ -222,6 +247,7 @@ cells!(
     [Threads, TwoThreads, Caller] x [Tcp, Ipc, Inproc]:
     news_behind_thousands_of_known_topics_are_reported,
     a_publisher_that_does_not_receive_hears_new_subscribers,
+    peers_that_wait_for_room_have_it_in_turn,
     the_first_subscription_of_a_topic_and_its_last_end_are_reported,
     the_topics_of_a_lost_peer_are_reported_as_ended,
     messages_of_an_xsub_are_received_in_order_with_its_subscriptions,

@@ -2,11 +2,14 @@
 //!
 //! Deliberately absent: signals and shutdowns, which are in `bad_days/endings.rs`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tests::bytes::number;
 use tests::{Cell, Ground, cells, free_port};
-use zring::{Error, Interest, LocalContext, Pollable, Poller, Pub, Pull, Push, Socket, Sub};
+use zring::{
+    Dealer, Error, Interest, LocalContext, Pollable, Poller, Pub, Pull, Push, Router, Socket, Sub,
+};
 
 const TICK: Duration = Duration::from_millis(30);
 
@@ -32,6 +35,39 @@ fn a_send_timeout_ends_the_wait_and_not_before<G: Ground>(cell: &Cell<G>) {
     assert_eq!(push.send("nobody"), Err(Error::WouldBlock));
     assert_eq!(push.send_multipart(["no", "body"]), Err(Error::WouldBlock));
     assert!(begin.elapsed() >= 2 * TICK, "{:?}", begin.elapsed());
+}
+
+/// Another peer of the same name is not heard, and sends without end.
+fn a_receive_timeout_ends_the_wait_while_much_comes_in_vain<G: Ground>(cell: &Cell<G>) {
+    let builder = Router::builder().receive_timeout(Some(TICK));
+    let mut router = builder.build(&cell.context).unwrap();
+    let endpoint = router.bind(&cell.endpoint()).unwrap();
+    let is_over = AtomicBool::new(false);
+    cell.beside(
+        |context| {
+            let [mut first, mut twin] = std::array::from_fn(|_| {
+                let builder = Dealer::builder().routing_id("one").linger(Some(Duration::ZERO));
+                builder.build(context).unwrap()
+            });
+            first.connect(&endpoint).unwrap();
+            first.send("here").unwrap();
+            assert_eq!(first.recv().unwrap(), "heard");
+            twin.connect(&endpoint).unwrap();
+            while !is_over.load(Ordering::Relaxed) {
+                let _is_full = twin.try_send("in vain");
+            }
+        },
+        |_| {
+            cell.until(|| router.recv_multipart().is_ok_and(|frames| frames == ["one", "here"]));
+            router.send_multipart(["one", "heard"]).unwrap();
+            router.flush().unwrap();
+            cell.until(|| router.peers() == 2);
+            for _ in 0..10 {
+                assert_eq!(router.recv().err(), Some(Error::WouldBlock));
+            }
+            is_over.store(true, Ordering::Relaxed);
+        },
+    );
 }
 
 /// A message that comes ends the wait, however long its timeout.
@@ -380,7 +416,11 @@ cells!(
     no_time_is_enough_for_what_has_come,
     what_has_gathered_leaves_with_the_next_call,
 );
-cells!([Threads, Caller] x [Tcp, Ipc]: a_publisher_that_is_polled_for_room_goes_on);
+cells!(
+    [Threads, Caller] x [Tcp, Ipc]:
+    a_publisher_that_is_polled_for_room_goes_on,
+    a_receive_timeout_ends_the_wait_while_much_comes_in_vain,
+);
 cells!(
     [Threads, TwoThreads] x [Tcp, Ipc, Inproc]:
     a_message_ends_the_wait,
