@@ -120,13 +120,14 @@ struct Open<R> {
     node: Arc<Node<R>>,
     /// Its tag counts the messages, and all records that were appended.
     block: BlockWriter,
-    /// Bytes that the records refer to.
+    /// Bytes that the records refer to, and those before the message at hand.
     referenced: usize,
+    kept: usize,
 }
 
 impl<R> Open<R> {
     fn new(node: Arc<Node<R>>, block: BlockWriter) -> Self {
-        Self { node, block, referenced: 0 }
+        Self { node, block, referenced: 0, kept: 0 }
     }
 
     fn weight(&self) -> u64 {
@@ -225,6 +226,9 @@ impl<R> Writer<R> {
         if is_heavy || is_full || self.open.block.room() == 0 {
             self.turn_over(1);
         }
+        if self.open.records() == records(self.open.block.published().1) {
+            self.open.kept = self.open.referenced;
+        }
         let record = Record { at: self.open.block.len(), content };
         *lock(&self.open.node.records[self.open.records()]) = Some(record);
         self.open.block.add_to_tag(1 << MESSAGE_BITS);
@@ -265,6 +269,9 @@ impl<R> Writer<R> {
         }
         let appended = self.open.records();
         self.open.block.rewind();
+        if appended > self.open.records() {
+            self.open.referenced = self.open.kept;
+        }
         for place in &self.open.node.records[self.open.records()..appended] {
             *lock(place) = None;
         }
@@ -407,14 +414,15 @@ impl<R: Clone> Reader<R> {
     pub fn waiting(&self) -> u64 {
         let mut node = self.node.clone();
         let mut published = node.published();
-        let mut waiting = self.uncounted + published.counts.messages - self.taken.messages;
+        let counted = self.uncounted + published.counts.messages - self.taken.messages;
+        let mut waiting = u64::from(counted);
         while published.is_sealed {
             let next = lock(&node.next).clone().expect("a sealed node has a next one");
             node = next;
             published = node.published();
-            waiting += published.counts.messages;
+            waiting += u64::from(published.counts.messages);
         }
-        u64::from(waiting)
+        waiting
     }
 
     /// Takes the next run: the bytes up to the next record, block end or what is published now.

@@ -155,6 +155,17 @@ fn rollback_leaves_only_whole_messages() {
 }
 
 #[test]
+fn what_is_taken_back_weighs_nothing() {
+    let (mut writer, _reader) = Writer::single(pools());
+    for _ in 0..1000 {
+        writer.append_record(1, 1000);
+        writer.append(b"of a message that is not finished", b"");
+        writer.rollback();
+    }
+    assert_eq!(writer.weight_left(), 0);
+}
+
+#[test]
 fn every_reader_of_a_shared_log_sees_everything_since_it_came() {
     let mut writer = Writer::<u32>::shared(pools());
     let mut early = writer.reader();
