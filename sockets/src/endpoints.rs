@@ -99,15 +99,15 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     }
 
     /// Connects to an endpoint, and stays connected. Returns before the connection stands; what is
-    /// sent meanwhile waits for it. A host name is looked up for each attempt to connect, in a
-    /// thread of its own; one that is not found is tried again, like a peer that is not there. For
-    /// PUB, SUB, REQ and DEALER it does nothing if they have the same tcp or ipc endpoint already,
-    /// connected or bound (`zmq_connect(3)`).
+    /// sent meanwhile waits for it. Names, of a host, of the interface to come from or of a zone,
+    /// are looked up for each attempt to connect, in a thread of its own; one that is not found is
+    /// tried again, like a peer that is not there. For PUB, SUB, REQ and DEALER it does nothing if
+    /// they have the same tcp or ipc endpoint already, connected or bound (`zmq_connect(3)`).
     ///
     /// # Errors
-    /// As [`bind`](Self::bind), but of what this machine refuses only `NoSuchDevice`,
-    /// `TooManyOpenFiles` and `Kernel`, for a source or a zone. An inproc name that is bound to a
-    /// socket of a type that this one cannot talk to is an `InvalidEndpoint`.
+    /// As [`bind`](Self::bind), without what this machine refuses: that is a
+    /// [failed attempt](Self::failed_connects). An inproc name that is bound to a socket of a type
+    /// that this one cannot talk to is an `InvalidEndpoint`.
     pub fn connect(&mut self, endpoint: &str) -> Result<(), Error> {
         self.settle()?;
         let parsed = Endpoint::parse(endpoint)?;

@@ -1,9 +1,9 @@
 //! Endpoints: `tcp://*:5555` to a typed place, to a descriptor that listens or may connect, and to
 //! the text that names it afterwards.
 //!
-//! [`Endpoint::parse`] looks at the text alone. [`listen`] and [`resolve`] look at the machine: its
-//! interfaces, its files. Host names are looked up later, for each attempt to connect, because that
-//! takes its time. Names of listeners follow libzmq, so that what one prints the other can be
+//! [`Endpoint::parse`] looks at the text alone, and [`listen`] at the machine: its interfaces, its
+//! files. Names that a connection needs, of hosts and of interfaces, are looked up for each attempt
+//! to connect, because that takes its time, and what they name changes. Names of listeners follow libzmq, so that what one prints the other can be
 //! given. `tcp` and `ipc` hold what is particular to each.
 //!
 //! Invariant: every descriptor that leaves here is non-blocking and closes on exec.
@@ -170,7 +170,7 @@ pub fn listener_name(endpoint: &Endpoint, tuning: &Tuning) -> Result<String, Err
 pub struct Target {
     endpoint: Endpoint,
     /// The ways there, best first. The next is for a kernel without the family of the one before.
-    /// None: the host is a name, to be looked up for each attempt.
+    /// None: there is a name in it, to be looked up for each attempt.
     routes: Vec<Route>,
 }
 
@@ -182,14 +182,12 @@ pub(crate) struct Route {
     pub(crate) source: Option<SockAddr>,
 }
 
-/// Finds out where a tcp or ipc endpoint connects to. A host name is not looked up yet.
+/// Finds out where a tcp or ipc endpoint connects to. Names are not looked up yet.
 ///
 /// # Errors
 ///
-/// [`Error::InvalidEndpoint`] where only a listener makes sense of the endpoint, where source and
-/// destination have no family in common, or for inproc; [`Error::NoSuchDevice`] for a source or
-/// zone that is no interface; [`Error::TooManyOpenFiles`] and [`Error::Kernel`] if that could not
-/// be found out.
+/// [`Error::InvalidEndpoint`] where only a listener makes sense of the endpoint, where addresses of
+/// source and destination have no family in common, or for inproc.
 pub fn resolve(endpoint: &Endpoint) -> Result<Target, Error> {
     let routes = match endpoint {
         Endpoint::Tcp(endpoint) => tcp::routes(endpoint)?,
@@ -212,12 +210,14 @@ impl Target {
         self.routes.is_empty()
     }
 
-    /// The same with the addresses that its host name has now. Blocks while they are looked up,
-    /// which can take many seconds.
+    /// The same with the addresses that its names have now. Blocks while they are looked up, which
+    /// can take many seconds.
     ///
     /// # Errors
     ///
-    /// As [`resolve`]. A name without an address is a target that does not open.
+    /// As [`resolve`]; [`Error::NoSuchDevice`] for a source or zone that is no interface;
+    /// [`Error::TooManyOpenFiles`] and [`Error::Kernel`] if that could not be found out. A host
+    /// without an address is a target that does not open.
     pub(crate) fn look_up(&self, tuning: &Tuning) -> Result<Self, Error> {
         let Endpoint::Tcp(endpoint) = &self.endpoint else { return Ok(self.clone()) };
         let routes = tcp::look_up(endpoint, tuning.ipv6)?;

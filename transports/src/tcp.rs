@@ -153,6 +153,15 @@ impl Host {
         Ok(ip.parse().ok().map(|ip| Self::V6(ip, zone)))
     }
 
+    /// Whether another address, or interface, may have the name by the next time.
+    fn has_name(&self) -> bool {
+        match self {
+            Self::Name(_) => true,
+            Self::V6(_, Some(zone)) => zone.parse::<u32>().is_err(),
+            _ => false,
+        }
+    }
+
     /// The addresses of this machine that are meant, of both families, preferred ones first in
     /// each; all of them with port 0. `ENODEV`: no such interface.
     fn local_addresses(&self) -> io::Result<Vec<SocketAddr>> {
@@ -224,55 +233,56 @@ fn listening_addresses(endpoint: &TcpEndpoint, tuning: &Tuning) -> Result<Vec<So
     Ok(addresses)
 }
 
-/// The way to the peer; none as long as its host is but a name.
+/// The way to the peer; none as long as names are to be [looked up](look_up).
 pub(crate) fn routes(endpoint: &TcpEndpoint) -> Result<Vec<Route>, Error> {
-    let Place { host, port } = &endpoint.place;
-    // libzmq takes 0 here, and so do we: the kernel refuses each attempt.
-    let port = port.ok_or_else(|| endpoint.invalid("a connection needs a port, not *"))?;
-    let address = match host {
-        Host::Any => return Err(endpoint.invalid("a connection needs a host, not *")),
-        Host::Name(_) => None,
-        Host::V4(ip) => Some(Ok(any_port(*ip))),
-        Host::V6(ip, zone) => Some(with_zone(*ip, zone.as_deref())),
-    };
-    let mut address =
-        address.transpose().map_err(|error| Error::refused_io(&endpoint.to_string(), &error))?;
-    address.iter_mut().for_each(|address| address.set_port(port));
-    routes_to(endpoint, address)
+    let TcpEndpoint { source, place, .. } = endpoint;
+    if place.port.is_none() {
+        return Err(endpoint.invalid("a connection needs a port, not *"));
+    }
+    if place.host == Host::Any {
+        return Err(endpoint.invalid("a connection needs a host, not *"));
+    }
+    let is_named = place.host.has_name() || source.as_ref().is_some_and(|it| it.host.has_name());
+    if is_named { Ok(Vec::new()) } else { look_up(endpoint, false) }
 }
 
-/// The ways to a peer whose host is a name: IPv6 before IPv4 if `ipv6`, else IPv4 only. Blocks
-/// while it is looked up. None: there is no such host now.
+/// The ways to a peer. Of a host name, IPv6 before IPv4 if `ipv6`, else IPv4 only; none, if there
+/// is no such host now. Blocks while a host is looked up.
 pub(crate) fn look_up(endpoint: &TcpEndpoint, ipv6: bool) -> Result<Vec<Route>, Error> {
-    let Place { host: Host::Name(name), port: Some(port) } = &endpoint.place else {
-        return routes(endpoint);
+    let Place { host, port } = &endpoint.place;
+    // libzmq takes 0, and so do we: the kernel refuses each attempt.
+    let port = port.unwrap_or(0);
+    let mut destinations = match host {
+        Host::Name(name) => {
+            let found = (name.as_str(), port).to_socket_addrs().into_iter().flatten();
+            let (v6, v4): (Vec<_>, Vec<_>) = found.partition(SocketAddr::is_ipv6);
+            v6.into_iter().filter(|_| ipv6).chain(v4).collect()
+        }
+        address => address
+            .local_addresses()
+            .map_err(|error| Error::refused_io(&endpoint.to_string(), &error))?,
     };
-    let found = (name.as_str(), *port).to_socket_addrs().into_iter().flatten();
-    let (v6, v4): (Vec<_>, Vec<_>) = found.partition(SocketAddr::is_ipv6);
-    routes_to(endpoint, v6.into_iter().filter(|_| ipv6).chain(v4))
+    destinations.iter_mut().for_each(|address| address.set_port(port));
+    routes_to(endpoint, destinations)
 }
 
 /// Every destination for which there is a source.
-fn routes_to(
-    endpoint: &TcpEndpoint,
-    destinations: impl IntoIterator<Item = SocketAddr>,
-) -> Result<Vec<Route>, Error> {
-    let mut destinations = destinations.into_iter().peekable();
+fn routes_to(endpoint: &TcpEndpoint, destinations: Vec<SocketAddr>) -> Result<Vec<Route>, Error> {
     let Some(source) = &endpoint.source else {
         let route = |to: SocketAddr| Route { destination: to.into(), source: None };
-        return Ok(destinations.map(route).collect());
+        return Ok(destinations.into_iter().map(route).collect());
     };
     let sources = source
         .host
         .local_addresses()
         .map_err(|error| Error::refused_io(&endpoint.to_string(), &error))?;
-    let is_unknown = destinations.peek().is_none();
+    let is_unknown = destinations.is_empty();
     let route = |to: SocketAddr| {
         let mut from = *sources.iter().find(|from| from.is_ipv4() == to.is_ipv4())?;
         from.set_port(source.port.unwrap_or(0));
         Some(Route { destination: to.into(), source: Some(SockAddr::from(from)) })
     };
-    let routes: Vec<_> = destinations.filter_map(route).collect();
+    let routes: Vec<_> = destinations.into_iter().filter_map(route).collect();
     if routes.is_empty() && !is_unknown {
         return Err(endpoint.invalid("source and destination have no address family in common"));
     }

@@ -30,10 +30,13 @@ fn check_conversation(text: &str, tuning: &Tuning) -> Listening {
     listening
 }
 
-fn converse(listening: &Listening, endpoint: &Endpoint, tuning: &Tuning) {
+fn open(endpoint: &Endpoint, tuning: &Tuning) -> (OwnedFd, SockAddr) {
     let target = resolve(endpoint).and_then(|target| target.look_up(tuning));
-    let target = target.unwrap_or_else(|error| panic!("{error}"));
-    let (fd, address) = target.open(tuning).unwrap_or_else(|error| panic!("{error}"));
+    target.and_then(|target| target.open(tuning)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn converse(listening: &Listening, endpoint: &Endpoint, tuning: &Tuning) {
+    let (fd, address) = open(endpoint, tuning);
     check_flags(&fd);
     check_flags(&listening.fd);
 
@@ -144,7 +147,7 @@ fn a_connection_comes_from_the_source_it_was_given() {
     for (source, from) in [("127.0.0.2:0", "127.0.0.2"), ("lo:*", "127.0.0.1"), ("*:0", "0.0.0.0")]
     {
         let endpoint = Endpoint::parse(&format!("tcp://{source};{to}")).unwrap();
-        let (fd, _) = resolve(&endpoint).unwrap().open(&tuning).unwrap();
+        let (fd, _) = open(&endpoint, &tuning);
         let bound = SockRef::from(&fd).local_addr().unwrap().as_socket().unwrap();
         assert_eq!(bound.ip().to_string(), from);
         converse(&listening, &endpoint, &tuning);

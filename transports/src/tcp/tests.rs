@@ -137,12 +137,12 @@ fn a_zone_is_printed_by_name_where_an_address_is_of_one_link() {
 fn a_zone_names_an_interface_or_its_number() {
     let loopback = netdevice::name_to_index(control_socket().unwrap(), "lo").unwrap();
     for zone in [String::from("lo"), loopback.to_string()] {
-        let routes = routes(&endpoint(&format!("[fe80::1%{zone}]:5"))).unwrap();
+        let routes = look_up(&endpoint(&format!("[fe80::1%{zone}]:5")), false).unwrap();
         let destination = routes[0].destination.as_socket_ipv6().unwrap();
         assert_eq!((destination.scope_id(), destination.port()), (loopback, 5));
     }
     let unknown = endpoint("[fe80::1%nosuchdevice]:5");
-    assert_eq!(routes(&unknown).unwrap_err(), no_such_device(&unknown));
+    assert_eq!(look_up(&unknown, false).unwrap_err(), no_such_device(&unknown));
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn a_source_is_of_the_family_of_its_destination() {
         if text.starts_with("lo:*") && !has_ipv6() {
             continue;
         }
-        let routes = routes(&endpoint(text)).unwrap();
+        let routes = look_up(&endpoint(text), false).unwrap();
         let source = routes[0].source.as_ref().and_then(SockAddr::as_socket).unwrap();
         assert_eq!(source.to_string(), expected);
     }
@@ -204,13 +204,22 @@ fn a_source_is_of_the_family_of_its_destination() {
 #[test]
 fn a_source_is_no_host_name() {
     let endpoint = endpoint("localhost:0;127.0.0.1:5");
-    assert_eq!(routes(&endpoint).unwrap_err(), no_such_device(&endpoint));
+    assert_eq!(look_up(&endpoint, false).unwrap_err(), no_such_device(&endpoint));
+}
+
+#[test]
+fn names_are_looked_up_later() {
+    let names = ["localhost:5", "[fe80::1%lo]:5", "lo:0;127.0.0.1:5", "[fe80::1%lo]:0;[::1]:5"];
+    for (text, is_named) in
+        names.map(|name| (name, true)).into_iter().chain([("[fe80::1%1]:5", false)])
+    {
+        assert_eq!(routes(&endpoint(text)).unwrap().is_empty(), is_named, "{text}");
+    }
 }
 
 #[test]
 fn host_names_mean_ipv4_only_unless_ipv6_is_on() {
     let endpoint = endpoint("localhost:5");
-    assert!(routes(&endpoint).unwrap().is_empty(), "a name is looked up later");
     let routes = look_up(&endpoint, false).unwrap();
     assert!(!routes.is_empty());
     assert!(routes.iter().all(|route| route.destination.is_ipv4()));

@@ -1,6 +1,7 @@
 //! Dialing: connecting an endpoint, and connecting it again.
 //!
-//! A host name is looked up for each attempt, in a thread of its own, because that blocks.
+//! Names of hosts and interfaces are looked up for each attempt, in a thread of its own, because
+//! that may block.
 //!
 //! Deliberately absent: a last attempt. Only the socket, or `ZMQ_RECONNECT_IVL`, ends dialing.
 
@@ -20,7 +21,7 @@ use crate::peer::{After, Dialer, Origin, Peer, Stage};
 use crate::pipe::PipeId;
 use crate::tcp;
 
-/// Host names that one worker has looked up at a time. Who comes then waits its turn.
+/// Endpoints that one worker has looked up at a time. Who comes then waits its turn.
 const LOOK_UPS_MAX: usize = 8;
 
 impl Worker {
@@ -60,6 +61,7 @@ impl Worker {
         let (Some(wire), Some(port)) = (&peer.wire, self.ports.get(&peer.port)) else { return };
         let (pipe, generation) = (wire.id, peer.generation);
         let (mailbox, tuning) = (self.mailbox.clone(), port.options.tuning.clone());
+        let endpoint = target.endpoint().to_string();
         let work = move || {
             // Signals are for the application's threads. Blocking them all cannot fail.
             let _result = SigSet::all().thread_block();
@@ -76,10 +78,14 @@ impl Worker {
             let Self { peers, reached, .. } = self;
             self.looking_up.retain(|&waits| find_waiting(peers, reached, waits).is_some());
             self.looking_up.push_back((pipe, generation));
-        } else if thread.spawn(work).is_ok() {
-            self.look_ups += 1;
-        } else {
-            self.wait_to_redial(key);
+            return;
+        }
+        match thread.spawn(work) {
+            Ok(_) => self.look_ups += 1,
+            Err(error) => {
+                self.note_failed(key, Error::refused_io(&endpoint, &error));
+                self.wait_to_redial(key);
+            }
         }
     }
 
