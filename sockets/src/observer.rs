@@ -24,8 +24,12 @@ pub struct PipeCounters {
     pub endpoint: String,
     /// The address of a peer that came over tcp.
     pub address: Option<SocketAddr>,
-    /// What the peer calls itself; empty if it did not say (`ZMQ_ROUTING_ID`).
+    /// What the peer calls itself, or a ROUTER calls it that it did not tell; otherwise empty
+    /// (`ZMQ_ROUTING_ID`).
     pub routing_id: Bytes,
+    /// Whether it is there. One that is connected to may not have been reached yet, or be lost and
+    /// dialed again.
+    pub is_connected: bool,
     /// Messages that the kernel, or an inproc peer, took.
     pub sent: u64,
     /// Messages that wait to be sent.
@@ -64,8 +68,8 @@ impl Observer {
     }
 
     /// Attempts to connect that failed: their number, and why the last one did. Each is followed by
-    /// another after the [pause](crate::Builder::reconnect_interval) (`ZMQ_EVENT_CONNECT_RETRIED`
-    /// in `zmq_socket_monitor(3)`, which says no reason).
+    /// another after the [pause](crate::Builder::reconnect_interval), if there is one
+    /// (`ZMQ_EVENT_CONNECT_RETRIED` in `zmq_socket_monitor(3)`, which says no reason).
     #[must_use]
     pub fn failed_connects(&self) -> Incidents<TransportError> {
         self.failed_connects.read()
@@ -86,12 +90,13 @@ pub(crate) struct Record {
 
 impl Record {
     fn read(&self) -> PipeCounters {
-        let Counters { accepted, sent, dropped, bytes, .. } = &*self.counters;
+        let Counters { accepted, sent, dropped, bytes, is_connected, .. } = &*self.counters;
         let [sent, accepted] = [sent, &**accepted].map(|count| count.load(Ordering::Relaxed));
         PipeCounters {
             endpoint: self.endpoint.to_string(),
             address: self.address,
             routing_id: self.routing_id.clone(),
+            is_connected: is_connected.load(Ordering::Relaxed),
             sent,
             queued: accepted.saturating_sub(sent),
             dropped: dropped.load(Ordering::Relaxed),

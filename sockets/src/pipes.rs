@@ -127,6 +127,14 @@ impl Pipe {
         self.end.counters.dropped.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts an inproc peer as there or not; of others the worker knows more.
+    fn note_presence(&self) {
+        if self.end.worker().is_none() {
+            let is_here = self.is_connected && !self.is_gone;
+            self.end.counters.is_connected.store(is_here, Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn counters(&self) -> &Counters {
         &self.end.counters
     }
@@ -171,9 +179,9 @@ impl Pipes {
 
     /// Enters what is known of a pipe into the ledger.
     pub(crate) fn enter(&self, key: PipeKey) {
-        let Some(Pipe { end, routing_id, endpoint, address, .. }) = self.slab.get(key) else {
-            return;
-        };
+        let Some(pipe) = self.slab.get(key) else { return };
+        pipe.note_presence();
+        let Pipe { end, routing_id, endpoint, address, .. } = pipe;
         let record = Record {
             endpoint: endpoint.clone(),
             address: *address,
@@ -214,6 +222,7 @@ impl Pipes {
     pub(crate) fn mark_gone(&mut self, key: PipeKey) {
         if let Some(pipe) = self.slab.get_mut(key) {
             pipe.is_gone = true;
+            pipe.note_presence();
         }
     }
 

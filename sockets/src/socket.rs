@@ -113,8 +113,8 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         })
     }
 
-    /// Peers that are there: handshakes done, and endpoints that are being connected to. What
-    /// `zmq_socket_monitor(3)` tells as events, this counts.
+    /// Peers that are there, and endpoints that are connected to, though nobody may be there. Which
+    /// of them are, [`counters`](Self::counters) tell.
     #[must_use]
     pub fn peers(&mut self) -> usize {
         self.take_events();

@@ -7,7 +7,7 @@
 //!
 //! Deliberately absent: patterns. Who is written to, and when, is decided above.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -112,6 +112,8 @@ pub struct Counters {
     pub bytes: AtomicU64,
     /// Of `accepted`, those the peer's side has granted again. See [`mod@zring_engine::credit`].
     pub granted: AtomicU64,
+    /// Whether the peer is there.
+    pub is_connected: AtomicBool,
 }
 
 /// The thread at the other end, and what it calls that end.

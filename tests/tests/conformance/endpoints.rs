@@ -287,6 +287,26 @@ fn counters_tell_peers_apart<G: Ground>(cell: &Cell<G>) {
     assert!(dealers.iter_mut().all(|dealer| dealer.counters()[0].endpoint == endpoint));
 }
 
+/// It comes, goes, and comes back where that is waited for.
+fn counters_tell_whether_a_peer_is_there<G: Ground>(cell: &Cell<G>) {
+    let endpoint = cell.transport.fixed_endpoint();
+    let mut push = Push::new(&cell.context).unwrap();
+    push.connect(&endpoint).unwrap();
+    assert!(!push.counters()[0].is_connected);
+    for _ in 0..3 {
+        let mut pull = Pull::new(&cell.context).unwrap();
+        pull.bind(&endpoint).unwrap();
+        cell.until(|| push.counters()[0].is_connected);
+        cell.until(|| pull.counters().iter().all(|peer| peer.is_connected) && pull.peers() == 1);
+        drop(pull);
+        cell.until(|| push.counters().first().is_none_or(|peer| !peer.is_connected));
+        if cell.transport == Transport::Inproc {
+            assert_eq!(push.counters(), []);
+            return;
+        }
+    }
+}
+
 /// Also of a socket that its own thread is waiting with.
 fn an_observer_reads_from_any_thread<G: Ground>(cell: &Cell<G>) {
     const MARK: usize = 10;
@@ -325,7 +345,11 @@ fn counters_are_read_while_a_send_waits(cell: &Cell<Threads>) {
 }
 
 cells!([Threads] x [Tcp, Ipc]: counters_are_read_while_a_send_waits);
-cells!([Threads, Caller] x [Tcp, Ipc, Inproc]: an_observer_reads_from_any_thread);
+cells!(
+    [Threads, Caller] x [Tcp, Ipc, Inproc]:
+    an_observer_reads_from_any_thread,
+    counters_tell_whether_a_peer_is_there,
+);
 
 fn counters_tell_what_waits<G: Ground>(cell: &Cell<G>) {
     let zero = Some(Duration::ZERO);

@@ -44,7 +44,7 @@ impl Worker {
             self.reactor.cancel(token);
         }
         self.untime_stage(key);
-        self.set_member_connected(key, false);
+        self.set_connected(key, false);
         if after == After::Remove {
             self.detach(key);
         }
@@ -199,7 +199,7 @@ impl Worker {
             let _result = shutdown(fd, Shutdown::Write);
         }
         // Nothing is sent any more, so that nobody waits for it.
-        self.set_member_connected(key, false);
+        self.set_connected(key, false);
         let deadline = self.peers[key].hang_up.flatten();
         let left = deadline.map(|deadline| deadline.saturating_duration_since(self.clock.now()));
         self.time_stage(key, left.map_or(DRAIN_TIME, |left| left.min(DRAIN_TIME)));

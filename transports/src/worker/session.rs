@@ -9,6 +9,7 @@
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -153,7 +154,7 @@ impl Worker {
                 }
             }
         }
-        self.set_member_connected(key, true);
+        self.set_connected(key, true);
         self.make_due(key);
         self.peers[key].backlog.push_back(rest);
         self.take_backlog(key);
@@ -169,8 +170,12 @@ impl Worker {
         }
     }
 
-    pub(super) fn set_member_connected(&mut self, key: usize, is_connected: bool) {
+    /// A peer's connection stands, or is over.
+    pub(super) fn set_connected(&mut self, key: usize, is_connected: bool) {
         let peer = &self.peers[key];
+        if let Some(wire) = &peer.wire {
+            wire.counters.is_connected.store(is_connected, Ordering::Relaxed);
+        }
         if let Some((member, fan_out)) = fan_out_of(&mut self.ports, peer) {
             fan_out.set_connected(member, is_connected);
         }

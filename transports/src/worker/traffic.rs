@@ -125,7 +125,7 @@ impl Worker {
             // One that is gone has ended already.
             let _result = shutdown(fd, Shutdown::Read);
         }
-        self.set_member_connected(key, false);
+        self.set_connected(key, false);
     }
 
     /// Whether nothing follows what was sent, and the lane is open. Otherwise a send is due.
