@@ -2,8 +2,8 @@
 //!
 //! Reading order: [`block`] (memory that is counted), [`log`] (the queue of bytes), [`credit`] (its
 //! bound), [`inbox`] (how a thread is told what has work), [`wish`] (and what it waits for),
-//! [`lent`] (what two threads use in turn), `courtesy` (how two threads share a core), then the ring
-//! and the reactor.
+//! [`lent`] (what two threads use in turn), `courtesy` (how two threads share a core), then the
+//! ring and the reactor.
 //!
 //! Deliberately absent: ZeroMQ. This crate knows descriptors, buffers and time.
 
