@@ -181,7 +181,8 @@ pub(crate) struct Options {
     /// Seconds after which a run that has not ended is given up
     #[arg(long, default_value_t = 60)]
     pub(crate) patience: u64,
-    /// feed: ticks as CSV of time,symbol,bid,ask,size [default: a sample that ships]
+    /// feed: ticks as CSV of time,symbol,bid,ask,size; the topic is the symbol and a comma, so that
+    /// GOOG is not also GOOGL [default: a sample that ships]
     #[arg(long)]
     pub(crate) ticks: Option<String>,
     /// feed: symbols that each subscriber subscribes to; 0: all

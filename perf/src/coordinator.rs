@@ -341,7 +341,7 @@ fn done(event: Event) -> Option<Outcome> {
 /// How many subscribers want each tick of the file.
 fn subscribers_by_tick(feed: &FeedLoad, subscribers: usize) -> Result<Vec<u32>> {
     let ticks = Ticks::load(feed.ticks.as_deref())?;
-    let mut by_symbol = vec![0; ticks.symbols.len()];
+    let mut by_symbol = vec![0; ticks.topics.len()];
     for subscriber in 0..subscribers {
         for symbol in ticks.symbols_of(subscriber, feed.symbols_per_subscriber) {
             by_symbol[symbol] += 1;

@@ -1,5 +1,8 @@
 //! Tick files: CSV lines of time (ns), symbol, bid, ask, size.
 //!
+//! A subscription is a prefix, and a symbol may begin another: GOOG begins GOOGL. So a topic is the
+//! symbol and the comma behind it, and begins no other.
+//!
 //! A small one ships, made by a random walk with a fixed seed (`tests::write_sample`).
 //!
 //! Deliberately absent: quoting and other currencies of CSV. A symbol has no comma in it.
@@ -10,15 +13,15 @@ const SAMPLE: &str = include_str!("../ticks/sample.csv");
 
 /// A tick file, parsed.
 pub(crate) struct Ticks {
-    /// In order of first appearance.
-    pub(crate) symbols: Vec<String>,
+    /// Of each symbol, in order of first appearance.
+    pub(crate) topics: Vec<String>,
     pub(crate) ticks: Vec<Tick>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Tick {
     pub(crate) time_ns: u64,
-    /// Index into the symbols.
+    /// Index into the topics.
     pub(crate) symbol: usize,
     pub(crate) bid: f64,
     pub(crate) ask: f64,
@@ -39,7 +42,7 @@ impl Ticks {
     }
 
     fn parse(path: &str, text: &str) -> Result<Self> {
-        let mut symbols: Vec<String> = Vec::new();
+        let mut topics = Vec::new();
         let mut indexes = std::collections::HashMap::new();
         let mut ticks = Vec::new();
         for (number, line) in text.lines().enumerate() {
@@ -53,20 +56,20 @@ impl Ticks {
                 ))
             })?;
             tick.symbol = *indexes.entry(symbol.to_owned()).or_insert_with(|| {
-                symbols.push(symbol.to_owned());
-                symbols.len() - 1
+                topics.push(format!("{symbol},"));
+                topics.len() - 1
             });
             ticks.push(tick);
         }
         match ticks.is_empty() {
             true => Err(Error::Usage(format!("tick file {path} has no ticks"))),
-            false => Ok(Self { symbols, ticks }),
+            false => Ok(Self { topics, ticks }),
         }
     }
 
     /// The symbols one subscriber asks for: neighbours, wrapping around; 0 is all of them.
     pub(crate) fn symbols_of(&self, subscriber: usize, count: usize) -> Vec<usize> {
-        let all = self.symbols.len();
+        let all = self.topics.len();
         match count {
             0 => (0..all).collect(),
             count => (0..count.min(all)).map(|nth| (subscriber * count + nth) % all).collect(),
@@ -144,7 +147,7 @@ mod tests {
     #[test]
     fn the_sample_parses() {
         let ticks = Ticks::load(None).unwrap();
-        assert_eq!((ticks.ticks.len(), ticks.symbols.len()), (ROWS, SYMBOLS));
+        assert_eq!((ticks.ticks.len(), ticks.topics.len()), (ROWS, SYMBOLS));
         assert!(ticks.ticks.iter().all(|tick| tick.ask > tick.bid));
         assert!(ticks.ticks.windows(2).all(|pair| pair[0].time_ns < pair[1].time_ns));
     }
@@ -154,6 +157,18 @@ mod tests {
         let error = Ticks::parse("x.csv", "time,symbol,bid,ask,size\n1,A,2,3,4\n2,B,x,3,4\n");
         let text = error.err().unwrap().to_string();
         assert!(text.contains("x.csv, line 3"), "{text}");
+    }
+
+    #[test]
+    fn a_topic_begins_no_other() {
+        let symbols = ["GOOGL", "GOOG", "F", "FOX", "A", "AB"];
+        let text: String = symbols.iter().map(|symbol| format!("1,{symbol},2,3,4\n")).collect();
+        let topics = Ticks::parse("x.csv", &text).unwrap().topics;
+        assert_eq!(topics.len(), symbols.len());
+        for topic in &topics {
+            let begun = topics.iter().filter(|other| other.starts_with(topic));
+            assert_eq!(begun.collect::<Vec<_>>(), [topic]);
+        }
     }
 
     #[test]

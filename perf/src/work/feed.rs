@@ -1,9 +1,9 @@
 //! A tick feed: one publisher process, subscriber processes that each want some symbols.
 //!
-//! A message has two frames: the symbol, which is the topic, and a binary body. Marks are single
-//! frames. The tick file is replayed in a circle: as fast as will go without loss, or at a rate,
-//! where each subscriber notes by sequence how late a tick is; skew and drops follow from all
-//! notes together.
+//! A message has two frames: the topic, which is the symbol and a comma, and a binary body. Marks
+//! are single frames. The tick file is replayed in a circle: as fast as will go without loss, or at
+//! a rate, where each subscriber notes by sequence how late a tick is; skew and drops follow from
+//! all notes together.
 //!
 //! Deliberately absent: the times of the tick file as the pace. A rate makes runs comparable.
 
@@ -55,7 +55,7 @@ pub(crate) fn subscribe<S: Side>(run: &Run<'_, S>, index: usize) -> Result<()> {
     let ticks = Ticks::load(feed.ticks.as_deref())?;
     let mut socket = run.side.subscribe()?;
     for symbol in ticks.symbols_of(index, feed.symbols_per_subscriber) {
-        socket.subscribe(ticks.symbols[symbol].as_bytes())?;
+        socket.subscribe(ticks.topics[symbol].as_bytes())?;
     }
     socket.subscribe(&MARK_PREFIX)?;
     run.attach(&mut socket)?;
@@ -107,7 +107,7 @@ impl Replay<'_> {
         let tick = &self.ticks.ticks[index];
         write_tick(&mut self.body, tick);
         write_stamp(&mut self.body, sequence, due);
-        socket.send_pair(self.ticks.symbols[tick.symbol].as_bytes(), &self.body)
+        socket.send_pair(self.ticks.topics[tick.symbol].as_bytes(), &self.body)
     }
 
     fn pump(&mut self, socket: &mut impl Outgoing, due: u64, messages_max: u64) -> Result<u64> {

@@ -1,0 +1,31 @@
+//! The program as it is started: what it measures, and how it ends.
+//!
+//! Deliberately absent: numbers. A run is as short as it can be, and only has to succeed.
+
+use std::process::{Command, Output};
+
+/// Runs of every kind are short, and one that hangs is given up.
+const SHORT: &str = "--runs 1 --seconds 0.05 --warm-up 0.02 --patience 30 --cores none --json";
+
+fn perf(line: &str) -> Output {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_perf"));
+    program.args(line.split_whitespace()).output().expect("the program is there")
+}
+
+/// A path of this test alone.
+fn path(name: &str) -> String {
+    format!("{}/{name}", env!("CARGO_TARGET_TMPDIR"))
+}
+
+#[test]
+fn a_feed_keeps_symbols_apart_that_begin_others() {
+    let ticks = path("prefixes.csv");
+    let symbols = ["GOOG", "GOOGL", "F", "FOX", "A", "AB"];
+    let lines = symbols.map(|symbol| format!("1,{symbol},2.5,2.6,100\n"));
+    std::fs::write(&ticks, lines.concat()).unwrap();
+    let done = perf(&format!(
+        "feed --ticks {ticks} --subscribers 3 --symbols-per-subscriber 1 \
+         --only zring-io,zring-caller,libzmq {SHORT}"
+    ));
+    assert!(done.status.success(), "{done:?}");
+}
