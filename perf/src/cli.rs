@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: settings per side. What is set is set for all.
 
+pub(crate) mod limits;
 #[cfg(test)]
 mod tests;
 mod uses;
@@ -12,6 +13,10 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use self::limits::{
+    BURST_MAX, DAY, HIGH_WATER_MARK_MAX, MESSAGES_MAX, RATE_MAX, RUNS_MAX, SIZE_MAX,
+    SUBSCRIBERS_MAX, TOPICS_MAX, seconds, seconds_or_none, within,
+};
 use crate::job::{Pattern, Transport, Who, Work};
 
 /// Measures zring beside libzmq, bare sockets and bare tokio-uring.
@@ -31,7 +36,7 @@ impl Cli {
     pub(crate) fn read(
         words: impl IntoIterator<Item: Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
-        let mut program = Self::command();
+        let mut program = program();
         let matches = program.try_get_matches_from_mut(words)?;
         let cli = Self::from_arg_matches(&matches)?;
         let Some((name, given)) = matches.subcommand() else { return Ok(cli) };
@@ -43,6 +48,17 @@ impl Cli {
             _ => Ok(cli),
         }
     }
+}
+
+/// The program as clap knows it. A number below zero is the value of the flag before it, whose
+/// refusal then names it.
+fn program() -> clap::Command {
+    Cli::command().mut_subcommands(|command| {
+        command.mut_args(|arg| {
+            let takes_values = arg.get_action().takes_values();
+            arg.allow_negative_numbers(takes_values)
+        })
+    })
 }
 
 #[derive(Debug, Subcommand)]
@@ -102,7 +118,7 @@ pub(crate) struct TargetOptions {
     #[arg(long, value_delimiter = ',')]
     pub(crate) rows: Vec<u8>,
     /// Runs per side, taking turns
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = within::<usize>(1..=RUNS_MAX))]
     pub(crate) runs: usize,
     /// Write here instead of printing
     #[arg(long)]
@@ -117,19 +133,20 @@ pub(crate) struct Options {
     /// Bytes per message; several, separated by commas, are measured one after another; not for
     /// feed, whose ticks have their own size
     #[arg(long, value_delimiter = ',', default_value = "64")]
+    #[arg(value_parser = within::<usize>(1..=SIZE_MAX))]
     pub(crate) size: Vec<usize>,
     /// fanout, feed: subscribers; several numbers, separated by commas, are measured one after
     /// another [default: 64 for fanout, 8 for feed]
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', value_parser = within::<usize>(1..=SUBSCRIBERS_MAX))]
     pub(crate) subscribers: Vec<usize>,
     /// Pattern of throughput [default: push-pull] and latency [default: req-rep]
     #[arg(long, value_enum)]
     pub(crate) pattern: Option<Pattern>,
     /// fanout: topics, sent in turn; 0: one that all subscribers take
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = within::<usize>(0..=TOPICS_MAX))]
     pub(crate) topics: usize,
     /// fanout: topics that each subscriber subscribes to
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = within::<usize>(1..=TOPICS_MAX))]
     pub(crate) topics_per_subscriber: usize,
     /// Whom to measure beside zring; who cannot do the work is left out, with a message
     #[arg(long, value_enum, value_delimiter = ',', default_value = "libzmq,raw")]
@@ -138,55 +155,56 @@ pub(crate) struct Options {
     #[arg(long, value_enum, value_delimiter = ',', conflicts_with = "against")]
     pub(crate) only: Vec<Who>,
     /// Runs per side, taking turns
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = within::<usize>(1..=RUNS_MAX))]
     pub(crate) runs: usize,
     /// Length of the measured part of a run
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = seconds)]
     pub(crate) seconds: f64,
     /// Length of the part before it
-    #[arg(long, default_value_t = 0.2)]
+    #[arg(long, default_value_t = 0.2, value_parser = seconds_or_none)]
     pub(crate) warm_up: f64,
     /// End a run's measured part after so many messages; not if it is paced
-    #[arg(long)]
+    #[arg(long, value_parser = within::<u64>(1..=MESSAGES_MAX))]
     pub(crate) messages: Option<u64>,
     /// High-water mark of both ends, in messages; 0: none
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = within::<usize>(0..=HIGH_WATER_MARK_MAX))]
     pub(crate) hwm: usize,
     /// Messages per second of paced work, whose latency counts from when each was due: without
     /// coordinated omission [default: 10000 for latency one way and feed, 1000 for fanout; none for
     /// round trips, which are then a closed loop of ping-pong]
-    #[arg(long)]
+    #[arg(long, value_parser = within::<u64>(1..=RATE_MAX))]
     pub(crate) rate: Option<u64>,
     /// fanout, feed: paced publishers wait at the mark instead of dropping; others always do
     #[arg(long)]
     pub(crate) no_drop: bool,
     /// fanout: subscribers more, which connect and never read; unless --stalled-elsewhere they take
     /// part in the paced runs only, since nothing is lossless with them
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = within::<usize>(0..=SUBSCRIBERS_MAX))]
     pub(crate) stalled: usize,
     /// fanout: the stalled ones want another topic, which is filled before measuring; with
     /// --topics and --no-drop
     #[arg(long)]
     pub(crate) stalled_elsewhere: bool,
-    /// latency: seconds of silence before each round trip (five trips a run, unless --messages)
-    #[arg(long, num_args = 0..=1, default_missing_value = "1.0", default_value_t = 0.0)]
-    pub(crate) idle: f64,
+    /// latency: seconds of silence before each round trip (five trips a run, unless --messages);
+    /// 1, if no number follows [default: none]
+    #[arg(long, num_args = 0..=1, default_missing_value = "1.0", value_parser = seconds)]
+    pub(crate) idle: Option<f64>,
     /// fanout: messages per burst in which the time of `send` is taken
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 500, value_parser = within::<usize>(1..=BURST_MAX))]
     pub(crate) burst: usize,
     /// Processors of the sending and the receiving end, as in 0,1; or none [default: the first two
     /// that this process may run on; none if there is one]
     #[arg(long)]
     pub(crate) cores: Option<String>,
     /// Seconds after which a run that has not ended is given up
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 60, value_parser = within::<u64>(1..=DAY))]
     pub(crate) patience: u64,
     /// feed: ticks as CSV of time,symbol,bid,ask,size; the topic is the symbol and a comma, so that
     /// GOOG is not also GOOGL [default: a sample that ships]
     #[arg(long)]
     pub(crate) ticks: Option<String>,
     /// feed: symbols that each subscriber subscribes to; 0: all
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = within::<usize>(0..=TOPICS_MAX))]
     pub(crate) symbols_per_subscriber: usize,
     /// One JSON line per measured side instead of a table; `min` and `max` are those of `value`
     /// over the runs, so the longest latency is called `max_us`, and the longest skew `skew_max_us`

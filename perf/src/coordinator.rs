@@ -15,6 +15,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use self::cast::{Cast, Wildcard, cast};
 use self::outcomes::Outcomes;
+use crate::cli::limits::{DAY, PACED_MAX};
 use crate::cli::{Command, Options};
 use crate::cores::Cores;
 use crate::crew::Crew;
@@ -84,30 +85,38 @@ fn load(
     if size < size_min {
         return Err(Error::Usage(format!("--size must be at least {size_min} for this work")));
     }
-    if subscribers == 0 || options.runs == 0 || options.seconds <= 0.0 || options.burst == 0 {
-        return Err(Error::Usage("nothing to measure: a number is zero".into()));
-    }
     let has_bursts = work == Work::FanOutThroughput;
     if has_bursts && options.hwm > 0 && options.burst >= options.hwm {
         return Err(Error::Usage("--burst must stay below --hwm".into()));
     }
     let is_feed = work == Work::FeedThroughput;
     let rate = match (options.rate, work) {
-        (Some(0), _) => return Err(Error::Usage("--rate must be at least 1".into())),
         (Some(rate), _) => rate,
-        (None, Work::RoundTrip) => 0,
+        (None, Work::Throughput | Work::RoundTrip) => 0,
         (None, Work::FanOutThroughput) => FAN_OUT_RATE,
         (None, _) => RATE,
     };
+    let paced = rate as f64 * options.seconds;
+    if rate > 0 && !(1.0..=PACED_MAX as f64).contains(&paced) {
+        let text = format!("--rate times --seconds must be in 1..={PACED_MAX}, not {paced}");
+        return Err(Error::Usage(text));
+    }
+    let idle_seconds = options.idle.unwrap_or(0.0);
+    let messages_max = options.messages.or_else(|| options.idle.map(|_| IDLE_TRIPS));
+    let silence = idle_seconds * messages_max.unwrap_or(0) as f64;
+    if silence > DAY as f64 {
+        let text = format!("--idle times --messages must be at most {DAY} s, not {silence}");
+        return Err(Error::Usage(text));
+    }
     Ok(Load {
         work,
         pattern,
         size: if is_feed { BODY_SIZE } else { size },
         seconds: options.seconds,
         warm_up_seconds: options.warm_up,
-        messages_max: options.messages.or_else(|| (options.idle > 0.0).then_some(IDLE_TRIPS)),
+        messages_max,
         rate,
-        idle_seconds: options.idle,
+        idle_seconds,
         subscribers,
         topics: options.topics,
         topics_per_subscriber: options.topics_per_subscriber,

@@ -74,7 +74,7 @@ fn groups(checks: &[Check]) -> Vec<Vec<String>> {
 fn measure(commands: &[String], runs: usize) -> Result<Measured> {
     let mut measured: Measured =
         commands.iter().map(|command| (command.clone(), Vec::new())).collect();
-    let turns = if commands.len() > 1 { runs.max(1) } else { 1 };
+    let turns = if commands.len() > 1 { runs } else { 1 };
     for turn in 1..=turns {
         for (command, rows) in &mut measured {
             eprintln!("perf {command}: turn {turn} of {turns}");

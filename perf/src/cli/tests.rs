@@ -119,13 +119,10 @@ fn a_refusal_says_why() {
             "latency --idle --seconds 9",
             "--seconds has no use beside --idle: the run ends after --messages",
         ),
-        (
-            "fanout --topics-per-subscriber 2",
-            "--topics-per-subscriber must be at least 1 and at most --topics",
-        ),
+        ("fanout --topics-per-subscriber 2", "--topics-per-subscriber must be at most --topics"),
         (
             "fanout --topics 4 --topics-per-subscriber 5",
-            "--topics-per-subscriber must be at least 1 and at most --topics",
+            "--topics-per-subscriber must be at most --topics",
         ),
         (
             "fanout --stalled 1 --stalled-elsewhere --topics 2",
@@ -134,5 +131,35 @@ fn a_refusal_says_why() {
         ("fanout --stalled 1 --no-drop", "--stalled with --no-drop needs --stalled-elsewhere"),
     ] {
         assert_eq!(refusal(line).as_deref(), Some(expected), "{line}");
+    }
+}
+
+#[test]
+fn a_number_that_no_run_can_be_made_of_is_refused_by_its_flag() {
+    for (command, flag, refused, taken) in [
+        ("throughput", "size", "0 1073741825 -1 1.5 64,0", "1 1073741824"),
+        ("throughput", "runs", "0 10001 -1", "1 10000"),
+        ("targets", "runs", "0 10001 -1", "1 10000"),
+        ("throughput", "seconds", "0 -1 -1e3 1e-9 86401 nan inf infinity x", "1e-6 86400"),
+        ("throughput", "warm-up", "-0.1 86401 nan inf", "0 86400"),
+        ("throughput", "messages", "0 1000000000001 18446744073709551616", "1 1000000000000"),
+        ("throughput", "hwm", "-1 2147483648", "0 2147483647"),
+        ("throughput", "patience", "0 86401 -1 0.5", "1 86400"),
+        ("latency", "idle", "0 -1 86401 nan inf", "0.1 86400"),
+        ("latency", "rate", "0 10000001 18446744073709551615", "1 10000000"),
+        ("fanout", "subscribers", "0 4097 8,0", "1 4096"),
+        ("fanout", "topics", "-1 100001", "0 100000"),
+        ("fanout --topics 100000", "topics-per-subscriber", "0 100001", "1 100000"),
+        ("fanout", "stalled", "-1 4097", "0 4096"),
+        ("fanout", "burst", "0 100001", "1 100000"),
+        ("feed", "symbols-per-subscriber", "-1 100001", "0 100000"),
+    ] {
+        for value in refused.split(' ') {
+            let text = refusal(&format!("{command} --{flag} {value}")).expect(value);
+            assert!(text.contains(&format!("'--{flag} ")), "{flag} {value}: {text}");
+        }
+        for value in taken.split(' ') {
+            assert_eq!(refusal(&format!("{command} --{flag} {value}")), None, "{flag} {value}");
+        }
     }
 }

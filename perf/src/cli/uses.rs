@@ -69,8 +69,8 @@ pub(super) fn refusal(command: &Command, is_given: impl Fn(&str) -> bool) -> Opt
 
 fn fan_out_refusal(options: &Options, is_given: impl Fn(&str) -> bool) -> Option<&'static str> {
     let Options { stalled, stalled_elsewhere, no_drop, topics, .. } = *options;
-    if is_given("topics_per_subscriber") && !(1..=topics).contains(&options.topics_per_subscriber) {
-        return Some("--topics-per-subscriber must be at least 1 and at most --topics");
+    if is_given("topics_per_subscriber") && options.topics_per_subscriber > topics {
+        return Some("--topics-per-subscriber must be at most --topics");
     }
     match (stalled > 0, stalled_elsewhere, no_drop) {
         (is_stalled, true, _) if !(is_stalled && no_drop && topics > 0) => {
