@@ -3,6 +3,7 @@
 //! Deliberately absent: recovery. A failed run fails its side's row, and the message says where.
 
 use std::io;
+use std::process::ExitCode;
 
 /// `Result` of everything in this program.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
@@ -32,6 +33,18 @@ pub(crate) enum Error {
     #[error("line between processes: {0}")]
     Line(#[from] serde_json::Error),
 }
+
+impl Error {
+    /// How the program ends: what was typed is refused with clap's own code.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Usage(_) => ExitCode::from(USAGE),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}
+
+const USAGE: u8 = 2;
 
 /// Names what was being done when the system refused.
 pub(crate) trait Doing<T> {

@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("perf: {error}");
-            ExitCode::FAILURE
+            error.exit_code()
         }
     }
 }

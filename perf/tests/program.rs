@@ -29,3 +29,24 @@ fn a_feed_keeps_symbols_apart_that_begin_others() {
     ));
     assert!(done.status.success(), "{done:?}");
 }
+
+#[test]
+fn a_refused_command_line_ends_with_2_and_names_its_flag() {
+    for (line, expected) in [
+        ("throughput --runs 0", "--runs"),
+        ("throughput --seconds -1", "--seconds"),
+        ("throughput --cores 1", "--cores"),
+        ("throughput --size 1", "--size"),
+        ("latency --topics 4", "--topics"),
+        ("latency --rate 10 --seconds 0.01", "--rate times --seconds"),
+        ("latency --rate 10000000 --seconds 11", "--rate times --seconds"),
+        ("latency --idle 10000 --messages 9", "--idle times --messages"),
+        ("fanout --hwm 10 --burst 10", "--burst"),
+        ("feed --ticks /nowhere.csv", "/nowhere.csv"),
+        ("targets --rows 99", "--rows"),
+    ] {
+        let done = perf(line);
+        assert_eq!(done.status.code(), Some(2), "{line}: {done:?}");
+        assert!(String::from_utf8_lossy(&done.stderr).contains(expected), "{line}: {done:?}");
+    }
+}
