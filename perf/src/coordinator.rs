@@ -20,6 +20,7 @@ use crate::cli::{Command, Options};
 use crate::cores::Cores;
 use crate::crew::Crew;
 use crate::error::{Error, Result};
+use crate::file;
 use crate::job::{
     Event, FeedLoad, Job, Load, Order, Outcome, Part, Pattern, Place, Role, Setup, Transport, Who,
     Work,
@@ -71,6 +72,9 @@ fn measure_sizes(options: &Options, work: Work, pattern: Pattern) -> Result<Vec<
             let load = load(options, work, pattern, (size, subscribers))?;
             comparisons.push(Comparison::new(options, load)?);
         }
+    }
+    if let Some(path) = &options.svg {
+        file::prepare(path)?;
     }
     Ok(comparisons.iter().flat_map(Comparison::measure).collect())
 }

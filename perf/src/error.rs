@@ -14,6 +14,9 @@ pub(crate) enum Error {
     /// The system refused something this program asked for.
     #[error("{doing}: {source}")]
     Io { doing: &'static str, source: io::Error },
+    /// A file that was asked for cannot be written.
+    #[error("cannot write {path}: {source}")]
+    File { path: String, source: io::Error },
     /// A measured side answered an error.
     #[error("{who}: {doing}: {text}")]
     Side { who: &'static str, doing: &'static str, text: String },

@@ -18,6 +18,7 @@ mod coordinator;
 mod cores;
 mod crew;
 mod error;
+mod file;
 mod job;
 mod machine;
 mod payload;

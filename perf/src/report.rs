@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::cli::Options;
 use crate::cores::Cores;
-use crate::error::{Doing as _, Result};
+use crate::error::Result;
+use crate::file;
 use crate::job::{Load, Pattern, Transport, Who, Work};
 use crate::machine;
 use crate::statistics::{Percentiles, median};
@@ -214,7 +215,7 @@ pub(crate) fn print(options: &Options, rows: &[Row]) -> Result<()> {
         }
     }
     match &options.svg {
-        Some(path) => std::fs::write(path, svg::draw(rows)).doing("write the drawing"),
+        Some(path) => file::write(path, &svg::draw(rows)),
         None => Ok(()),
     }
 }

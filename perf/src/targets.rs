@@ -14,7 +14,8 @@ use self::rows::{Check, Figure, Reach};
 use crate::cli::{Cli, TargetOptions};
 use crate::coordinator;
 use crate::cores::Cores;
-use crate::error::{Doing as _, Error, Result};
+use crate::error::{Error, Result};
+use crate::file;
 use crate::machine;
 use crate::report::{self, Row, short};
 
@@ -34,6 +35,9 @@ pub(crate) fn run(options: &TargetOptions) -> Result<ExitCode> {
     }
     checks.retain(|check| options.rows.is_empty() || options.rows.contains(&check.row));
     checks.sort_by_key(|check| check.row);
+    if let Some(path) = &options.markdown {
+        file::prepare(path)?;
+    }
     let mut measured = Measured::new();
     for group in groups(&checks) {
         measured.extend(measure(&group, options.runs)?);
@@ -43,7 +47,7 @@ pub(crate) fn run(options: &TargetOptions) -> Result<ExitCode> {
         Some(path) => {
             let known = std::fs::read_to_string(path).unwrap_or_default();
             let above = known.split_once(HEADING).map_or("", |(above, _)| above);
-            std::fs::write(path, format!("{above}{HEADING}{text}")).doing("write the table")?;
+            file::write(path, &format!("{above}{HEADING}{text}"))?;
         }
         None => println!("{text}"),
     }

@@ -50,3 +50,29 @@ fn a_refused_command_line_ends_with_2_and_names_its_flag() {
         assert!(String::from_utf8_lossy(&done.stderr).contains(expected), "{line}: {done:?}");
     }
 }
+
+#[test]
+fn a_file_that_cannot_be_written_is_named_before_anything_is_measured() {
+    let nowhere = path("nowhere/x");
+    for line in [
+        format!("throughput --seconds 86400 --svg {nowhere}"),
+        format!("targets --rows 1 --markdown {nowhere}"),
+    ] {
+        let done = perf(&line);
+        assert_eq!(done.status.code(), Some(1), "{line}: {done:?}");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(said.starts_with(&format!("perf: cannot write {nowhere}: ")), "{line}: {said}");
+    }
+}
+
+#[test]
+fn a_drawing_takes_the_place_of_what_was_there() {
+    let drawing = path("drawing.svg");
+    std::fs::write(&drawing, "old").unwrap();
+    let refused = perf(&format!("throughput --size 1 --svg {drawing}"));
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    assert_eq!(std::fs::read_to_string(&drawing).unwrap(), "old");
+    let done = perf(&format!("throughput --only zring-io --svg {drawing} {SHORT}"));
+    assert!(done.status.success(), "{done:?}");
+    assert!(std::fs::read_to_string(&drawing).unwrap().starts_with("<svg"));
+}
