@@ -3,6 +3,8 @@
 //! A subscription is a prefix, and a symbol may begin another: GOOG begins GOOGL. So a topic is the
 //! symbol and the comma behind it, and begins no other.
 //!
+//! A byte order mark and a line of headings are skipped. A price is a finite number.
+//!
 //! A small one ships, made by a random walk with a fixed seed (`tests::write_sample`).
 //!
 //! Deliberately absent: quoting and other currencies of CSV. A symbol has no comma in it.
@@ -10,6 +12,7 @@
 use crate::error::{Error, Result};
 
 const SAMPLE: &str = include_str!("../ticks/sample.csv");
+const BYTE_ORDER_MARK: char = '\u{FEFF}';
 
 /// A tick file, parsed.
 pub(crate) struct Ticks {
@@ -45,8 +48,9 @@ impl Ticks {
         let mut topics = Vec::new();
         let mut indexes = std::collections::HashMap::new();
         let mut ticks = Vec::new();
+        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
         for (number, line) in text.lines().enumerate() {
-            if line.trim().is_empty() || (number == 0 && line.starts_with("time")) {
+            if line.trim().is_empty() || (number == 0 && is_heading(line)) {
                 continue;
             }
             let (symbol, mut tick) = parse_line(line).ok_or_else(|| {
@@ -77,14 +81,23 @@ impl Ticks {
     }
 }
 
+fn is_heading(line: &str) -> bool {
+    line.trim_start().get(..4).is_some_and(|word| word.eq_ignore_ascii_case("time"))
+}
+
 fn parse_line(line: &str) -> Option<(&str, Tick)> {
     let mut fields = line.split(',').map(str::trim);
     let time_ns = fields.next()?.parse().ok()?;
     let symbol = fields.next().filter(|symbol| !symbol.is_empty())?;
-    let bid = fields.next()?.parse().ok()?;
-    let ask = fields.next()?.parse().ok()?;
+    let bid = parse_price(fields.next()?)?;
+    let ask = parse_price(fields.next()?)?;
     let size = fields.next()?.parse().ok()?;
-    Some((symbol, Tick { time_ns, symbol: 0, bid, ask, size }))
+    let tick = Tick { time_ns, symbol: 0, bid, ask, size };
+    fields.next().is_none().then_some((symbol, tick))
+}
+
+fn parse_price(field: &str) -> Option<f64> {
+    field.parse().ok().filter(|price: &f64| price.is_finite())
 }
 
 #[cfg(test)]
@@ -154,9 +167,30 @@ mod tests {
 
     #[test]
     fn a_bad_line_is_named() {
-        let error = Ticks::parse("x.csv", "time,symbol,bid,ask,size\n1,A,2,3,4\n2,B,x,3,4\n");
-        let text = error.err().unwrap().to_string();
-        assert!(text.contains("x.csv, line 3"), "{text}");
+        for line in [
+            "2,B,x,3,4",
+            "2,B,2,3",
+            "2,B,2,3,4,5",
+            "2,B,2,3,4,",
+            "2,,2,3,4",
+            "2,B,nan,3,4",
+            "2,B,2,inf,4",
+            "2,B,2,1e999,4",
+            "2,B,2,3,-4",
+            "time,symbol,bid,ask,size",
+        ] {
+            let text = format!("time,symbol,bid,ask,size\n1,A,2,3,4\n{line}\n");
+            let error = Ticks::parse("x.csv", &text).err().expect(line).to_string();
+            assert!(error.contains("x.csv, line 3"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_mark_and_a_heading_of_any_case_are_skipped() {
+        for before in ["", "\u{FEFF}", "Time,Symbol,Bid,Ask,Size\r\n", "\u{FEFF} TIME,SYMBOL\n"] {
+            let ticks = Ticks::parse("x.csv", &format!("{before}1,A,2.5,3,4\r\n")).unwrap().ticks;
+            assert_eq!(ticks, [Tick { time_ns: 1, symbol: 0, bid: 2.5, ask: 3.0, size: 4 }]);
+        }
     }
 
     #[test]
