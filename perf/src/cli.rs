@@ -216,14 +216,14 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// The sides to be measured, in order: with `--only` exactly those, otherwise those that
-    /// can do the work.
+    /// The sides to be measured, each once, in order: with `--only` exactly those, otherwise those
+    /// that can do the work.
     pub(crate) fn sides(&self, work: Work, pattern: Pattern) -> Vec<Who> {
         if !self.only.is_empty() {
-            return self.only.clone();
+            return each_once(self.only.iter().copied());
         }
         let can = |who: &Who| self.obstacle(*who, work, pattern).is_none();
-        self.candidates().filter(can).collect()
+        self.candidates().into_iter().filter(can).collect()
     }
 
     /// The sides that are not, and why.
@@ -232,11 +232,12 @@ impl Options {
             return Vec::new();
         }
         let obstacle = |who| Some((who, self.obstacle(who, work, pattern)?));
-        self.candidates().filter_map(obstacle).collect()
+        self.candidates().into_iter().filter_map(obstacle).collect()
     }
 
-    fn candidates(&self) -> impl Iterator<Item = Who> {
-        [Who::ZringIo, Who::ZringCaller].into_iter().chain(self.against.iter().copied())
+    fn candidates(&self) -> Vec<Who> {
+        let own = [Who::ZringIo, Who::ZringCaller];
+        each_once(own.into_iter().chain(self.against.iter().copied()))
     }
 
     /// Why a side cannot do the work, if it cannot.
@@ -257,4 +258,14 @@ impl Options {
             (true, _) => None,
         }
     }
+}
+
+fn each_once(sides: impl Iterator<Item = Who>) -> Vec<Who> {
+    let mut seen = Vec::new();
+    for who in sides {
+        if !seen.contains(&who) {
+            seen.push(who);
+        }
+    }
+    seen
 }

@@ -163,3 +163,21 @@ fn a_number_that_no_run_can_be_made_of_is_refused_by_its_flag() {
         }
     }
 }
+
+#[test]
+fn a_side_that_is_named_twice_is_measured_once() {
+    use Who::{Libzmq, Raw, ZringCaller, ZringIo};
+    for (flag, expected) in [
+        ("--only libzmq,zring-io,libzmq", &[Libzmq, ZringIo][..]),
+        ("--against raw,zring-io,libzmq,raw", &[ZringIo, ZringCaller, Raw, Libzmq]),
+        ("--against zring-caller", &[ZringIo, ZringCaller]),
+    ] {
+        let command = read(&format!("throughput {flag}")).unwrap().command;
+        let (work, pattern) = command.work().unwrap();
+        assert_eq!(command.options().unwrap().sides(work, pattern), expected, "{flag}");
+    }
+    let command = read("throughput --transport inproc --against raw,raw").unwrap().command;
+    let (work, pattern) = command.work().unwrap();
+    let left_out = command.options().unwrap().left_out(work, pattern);
+    assert_eq!(left_out.iter().map(|(who, _)| *who).collect::<Vec<_>>(), [ZringCaller, Raw]);
+}
