@@ -207,7 +207,8 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 10, value_parser = within::<usize>(0..=TOPICS_MAX))]
     pub(crate) symbols_per_subscriber: usize,
     /// One JSON line per measured side instead of a table; `min` and `max` are those of `value`
-    /// over the runs, so the longest latency is called `max_us`, and the longest skew `skew_max_us`
+    /// over the runs, so the longest latency is called `max_us`, and the longest skew
+    /// `skew_max_us`; a side that failed has `error` in place of what is measured
     #[arg(long)]
     pub(crate) json: bool,
     /// Draw the comparison into this file
