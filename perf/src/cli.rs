@@ -50,15 +50,16 @@ impl Cli {
     }
 }
 
-/// The program as clap knows it. A number below zero is the value of the flag before it, whose
-/// refusal then names it.
+/// The program as clap knows it. The help of a command leaves out what the command has no use for.
+/// A number below zero is the value of the flag before it, whose refusal then names it.
 fn program() -> clap::Command {
-    Cli::command().mut_subcommands(|command| {
+    let program = Cli::command().mut_subcommands(|command| {
         command.mut_args(|arg| {
             let takes_values = arg.get_action().takes_values();
             arg.allow_negative_numbers(takes_values)
         })
-    })
+    });
+    uses::hide_unused(program)
 }
 
 #[derive(Debug, Subcommand)]

@@ -181,3 +181,22 @@ fn a_side_that_is_named_twice_is_measured_once() {
     let left_out = command.options().unwrap().left_out(work, pattern);
     assert_eq!(left_out.iter().map(|(who, _)| *who).collect::<Vec<_>>(), [ZringCaller, Raw]);
 }
+
+#[test]
+fn the_help_of_a_command_lists_what_it_takes() {
+    for (command, expected, unexpected) in [
+        ("throughput", "--pattern --size --messages", "--rate --subscribers --ticks --idle"),
+        ("latency", "--pattern --rate --idle --messages", "--topics --burst --no-drop"),
+        ("fanout", "--topics --burst --rate --stalled", "--ticks --idle --pattern"),
+        ("feed", "--ticks --rate --no-drop --messages", "--size --topics --stalled --pattern"),
+    ] {
+        let text = read(&format!("{command} --help")).unwrap_err().to_string();
+        let has = |flag: &str| text.lines().any(|line| line.trim().split(' ').next() == Some(flag));
+        for flag in expected.split(' ') {
+            assert!(has(flag), "{command} {flag}: {text}");
+        }
+        for flag in unexpected.split(' ') {
+            assert!(!has(flag), "{command} {flag}: {text}");
+        }
+    }
+}

@@ -35,12 +35,32 @@ const PACED: &str = "a paced run ends after --seconds";
 const STALLED: &str = "stalled subscribers are measured by fanout";
 const TICKS: &str = "ticks are measured by feed";
 
+/// The works of each command.
+const WORKS: [(&str, &[Work]); 4] = [
+    ("throughput", &[Throughput]),
+    ("latency", &[Latency, RoundTrip]),
+    ("fanout", &[FanOutThroughput]),
+    ("feed", &[FeedThroughput]),
+];
+
 /// Of round trips: a flag, one that has no use beside it, and why.
 const PAIRS: [(&str, &str, &str); 3] = [
     ("rate", "messages", PACED),
     ("rate", "idle", "a trip at a rate begins when it is due"),
     ("idle", "seconds", "the run ends after --messages"),
 ];
+
+/// Hides from the help of each command what none of its works has a use for.
+pub(super) fn hide_unused(program: clap::Command) -> clap::Command {
+    WORKS.iter().fold(program, |program, (name, works)| {
+        let is_unused = |users: &[Work]| works.iter().all(|work| !users.contains(work));
+        let unused = USES.iter().filter(|(_, users, _)| is_unused(users));
+        program.mut_subcommand(name, |command| {
+            unused
+                .fold(command, |command, (field, ..)| command.mut_arg(field, |arg| arg.hide(true)))
+        })
+    })
+}
 
 /// Why the command line cannot be run as it was typed, if so. `is_given` answers whether a field of
 /// [`Options`] was typed.
