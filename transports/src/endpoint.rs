@@ -3,8 +3,9 @@
 //!
 //! [`Endpoint::parse`] looks at the text alone, and [`listen`] at the machine: its interfaces, its
 //! files. Names that a connection needs, of hosts and of interfaces, are looked up for each attempt
-//! to connect, because that takes its time, and what they name changes. Names of listeners follow libzmq, so that what one prints the other can be
-//! given. `tcp` and `ipc` hold what is particular to each.
+//! to connect, because that takes its time, and what they name changes. Names of listeners follow
+//! libzmq, so that what one prints the other can be given. `tcp` and `ipc` hold what is particular
+//! to each.
 //!
 //! Invariant: every descriptor that leaves here is non-blocking and closes on exec.
 //!

@@ -128,8 +128,8 @@ impl Publisher {
     }
 
     /// Takes in subscriptions, and to be received what they are news of and messages. With
-    /// `is_last` to the end, otherwise as far as one look takes of a wire peer's. A message is taken
-    /// as a whole, so that nothing of another peer comes between its frames.
+    /// `is_last` to the end, otherwise as far as one look takes of a wire peer's. A message is
+    /// taken as a whole, so that nothing of another peer comes between its frames.
     fn read(&mut self, pipes: &mut Pipes, key: PipeKey, is_last: bool) {
         let mut frame = Message::new();
         let (mut taken, mut is_within) = (0, false);
