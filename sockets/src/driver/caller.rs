@@ -7,6 +7,7 @@
 //! Deliberately absent: a timer for what has gathered. Nobody but the caller could serve it.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
@@ -66,6 +67,22 @@ impl Wait {
 
 /// A context without threads, which libzmq does not have: its sockets' calls do all the work, on
 /// the one thread they live on. Clones are the same context.
+///
+/// ```
+/// use zring::{Caller, LocalContext, Pull, Push, Wait};
+///
+/// # fn main() -> Result<(), zring::Error> {
+/// let context = LocalContext::new(Wait::Block);
+/// let mut pull: Pull<Caller> = Pull::new(&context)?;
+/// let mut push: Push<Caller> = Push::builder().send_high_water_mark(10).build(&context)?;
+/// push.connect(&pull.bind("tcp://127.0.0.1:*")?)?;
+/// push.send("first")?;
+/// push.send("of a burst")?;
+/// push.flush()?;
+/// assert_eq!([pull.recv()?, pull.recv()?], ["first", "of a burst"]);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// Time passes only in calls: accepting, reconnecting and lingering move in `send`, `recv`, polls
 /// and [`turn`](Self::turn). Dropping a socket turns the context for its linger time, unless the
@@ -145,13 +162,23 @@ impl LocalContext {
     ///
     /// # Errors
     /// [`Error::Transport`] with `Engine`, the first time: the kernel has no descriptor left, or
-    /// refuses to register it; [`Error::WouldBlock`] [within a call](Self#destructors) of the
-    /// context.
+    /// refuses to register it; always, in the child of a fork; [`Error::WouldBlock`]
+    /// [within a call](Self#destructors) of the context.
     pub fn with_fd<T>(&self, f: impl FnOnce(BorrowedFd<'_>) -> T) -> Result<Option<T>, Error> {
+        if self.driver.is_inherited() {
+            return Err(zring_engine::Error::Forked.into());
+        }
         if self.driver.shared.is_within_call() {
             return Err(Error::WouldBlock);
         }
         self.driver.shared.call(|worker| Ok(f(worker.watch()?)))
+    }
+}
+
+impl fmt::Debug for LocalContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let wait = self.driver.shared.wait;
+        f.debug_struct("LocalContext").field("wait", &wait).finish_non_exhaustive()
     }
 }
 

@@ -74,11 +74,30 @@ fn forks<G: Ground>() {
     drop((pull, push));
 }
 
+/// It polls for its parent.
+fn forks_with_a_descriptor() {
+    let cell = Cell::<Caller>::new(Transport::Tcp);
+    let sockets = talking(&cell);
+    cell.context.with_fd(|_| ()).unwrap().unwrap();
+    match fork().unwrap() {
+        Fork::Child => {
+            let status = or_give_up(|| {
+                let answer = cell.context.with_fd(|_| ());
+                drop((sockets, cell));
+                i32::from(answer != Err(TransportError::Engine(EngineError::Forked).into()))
+            });
+            std::process::exit(status);
+        }
+        Fork::Parent(id) => assert_eq!(waitpid(id).unwrap(), 0, "status of the forked process"),
+    }
+}
+
 #[test]
 #[ignore = "a child's part"]
 fn child_forks() {
     match &child_arguments!()[0][..] {
         "threads" => forks::<Threads>(),
+        "descriptor" => forks_with_a_descriptor(),
         _ => forks::<Caller>(),
     }
     tell_done();
@@ -88,6 +107,7 @@ fn child_forks() {
 fn a_forked_process_is_refused_and_its_parent_goes_on() {
     run_child("endings::child_forks", &["threads"]);
     run_child("endings::child_forks", &["caller"]);
+    run_child("endings::child_forks", &["descriptor"]);
 }
 
 /// Nothing is lost by it: the next call receives.
