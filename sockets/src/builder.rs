@@ -5,6 +5,7 @@
 //!
 //! Deliberately absent: changing options of a live socket.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -52,10 +53,22 @@ pub(crate) struct Options {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
 pub struct Builder<P> {
     options: Options,
     pattern: PhantomData<fn() -> P>,
+}
+
+/// One builder can make many sockets.
+impl<P> Clone for Builder<P> {
+    fn clone(&self) -> Self {
+        Self { options: self.options.clone(), pattern: PhantomData }
+    }
+}
+
+impl<P> fmt::Debug for Builder<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.options.fmt(f)
+    }
 }
 
 impl<P: Pattern> Builder<P> {
@@ -112,6 +125,11 @@ impl<P: Pattern> Builder<P> {
             let reason = "the pause is 1 ms at least; None does not double it";
             return Err(Error::InvalidOption { option: "reconnect_interval_max", reason });
         }
+        let (pause, max) = (self.options.reconnect_interval, self.options.reconnect_interval_max);
+        if pause.is_none() && max.is_some() {
+            let reason = "there is no pause to double";
+            return Err(Error::InvalidOption { option: "reconnect_interval_max", reason });
+        }
         Socket::make(context.driver().clone(), self.options)
     }
 
@@ -123,8 +141,8 @@ impl<P: Pattern> Builder<P> {
         self
     }
 
-    /// What a ROUTER peer calls this socket: 1 to 255 bytes, none by default (`ZMQ_ROUTING_ID`).
-    /// For REQ, DEALER and ROUTER.
+    /// What a ROUTER peer calls this socket: up to 255 bytes, and by default it is empty, which is
+    /// none (`ZMQ_ROUTING_ID`). For REQ, DEALER and ROUTER.
     #[must_use]
     pub fn routing_id(mut self, id: impl AsRef<[u8]>) -> Self {
         self.options.routing_id = Bytes::copy_from_slice(id.as_ref());

@@ -3,6 +3,7 @@
 //! Deliberately absent: which thread a connection goes to, which the crew decides
 //! (`transports/src/worker/crew.rs`), and starting one again that has ended. Its sockets are told.
 
+use std::fmt;
 use std::sync::{Arc, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -69,6 +70,12 @@ impl Default for Context {
     }
 }
 
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").finish_non_exhaustive()
+    }
+}
+
 impl AnyContext for Context {
     type Driver = IoThreads;
 
@@ -109,12 +116,16 @@ impl ContextBuilder {
     /// The context, whose threads are not started yet (`zmq_ctx_new(3)`).
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] for no I/O thread or too many, or a core that is not there or that
-    /// this process may not use.
+    /// [`Error::InvalidOption`] for no I/O thread or too many, for more cores than threads, or a
+    /// core that is not there or that this process may not use.
     pub fn build(self) -> Result<Context, Error> {
         if self.io_threads == 0 || self.io_threads > IO_THREADS_MAX {
             let reason = "there are 1 to 64 I/O threads";
             return Err(Error::InvalidOption { option: "io_threads", reason });
+        }
+        if self.cores.len() > self.io_threads {
+            let reason = "there are more cores than I/O threads";
+            return Err(Error::InvalidOption { option: "pin", reason });
         }
         let known = core_affinity::get_core_ids().unwrap_or_default();
         let is_known = |core: &usize| known.iter().any(|known| known.id == *core);

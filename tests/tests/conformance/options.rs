@@ -66,6 +66,8 @@ fn only_publishers_may_be_told_not_to_drop<G: Ground>(cell: &Cell<G>) {
     }
 }
 
+const SECOND: Option<Duration> = Some(Duration::from_secs(1));
+
 /// What libzmq takes for none: here that is `None`.
 fn times_that_allow_nothing_are_refused<G: Ground>(cell: &Cell<G>) {
     let zero = Some(Duration::ZERO);
@@ -80,6 +82,9 @@ fn times_that_allow_nothing_are_refused<G: Ground>(cell: &Cell<G>) {
         let reason = "the pause is 1 ms at least; None does not double it";
         assert_eq!(answer, refused("reconnect_interval_max", reason));
     }
+    let builder = Pull::builder().reconnect_interval(None).reconnect_interval_max(SECOND);
+    let answer = builder.build(&cell.context).err();
+    assert_eq!(answer, refused("reconnect_interval_max", "there is no pause to double"));
     assert_eq!(Pull::builder().linger(zero).build(&cell.context).err(), None);
 }
 
@@ -112,9 +117,15 @@ fn any_core() -> usize {
 #[test]
 fn a_core_that_is_not_there_is_refused() {
     for cores in [vec![usize::MAX], vec![any_core(), CpuSet::MAX_CPU]] {
-        let answer = Context::builder().pin(cores).build().err();
+        let answer = Context::builder().io_threads(2).pin(cores).build().err();
         assert_eq!(answer, refused("pin", "no such core, or not for this process"));
     }
+}
+
+#[test]
+fn a_core_for_no_thread_is_refused() {
+    let answer = Context::builder().pin([any_core(), any_core()]).build().err();
+    assert_eq!(answer, refused("pin", "there are more cores than I/O threads"));
 }
 
 /// The cores that each thread of this process with this name may run on, as the kernel lists them.
