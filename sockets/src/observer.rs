@@ -6,6 +6,7 @@
 //! Deliberately absent: events. Everything here is a number, or the last of its kind.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -47,6 +48,13 @@ pub struct Observer {
     ledger: Ledger,
     pub(crate) rejections: IncidentLog<RejectedPeer>,
     pub(crate) failed_connects: IncidentLog<TransportError>,
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counters = self.counters();
+        f.debug_struct("Observer").field("counters", &counters).finish_non_exhaustive()
+    }
 }
 
 impl Observer {

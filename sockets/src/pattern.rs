@@ -148,9 +148,11 @@ pub(crate) trait Subscribing: Behaviour {
 pub trait Pattern: Behaviour {}
 
 /// A pattern that can send (`zmq_send(3)`). Sealed.
+#[diagnostic::on_unimplemented(message = "a socket of pattern `{Self}` cannot send")]
 pub trait Sends: Pattern {}
 
 /// A pattern that can receive (`zmq_recv(3)`). Sealed.
+#[diagnostic::on_unimplemented(message = "a socket of pattern `{Self}` cannot receive")]
 pub trait Receives: Pattern {}
 
 /// A pattern that subscribes to messages by their first bytes (RFC 29/PUBSUB). Sealed.

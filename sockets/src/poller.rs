@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: edges. A socket is reported as long as it can do what is asked.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,6 +104,12 @@ pub struct Poller<D: Driver> {
     ready: Vec<Ready>,
     /// Those that were polled last; each wakes this poller's parker.
     inboxes: Vec<Arc<SocketInbox>>,
+}
+
+impl<D: Driver> fmt::Debug for Poller<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Poller").field("ready", &self.ready).finish_non_exhaustive()
+    }
 }
 
 impl<D: Driver> Poller<D> {

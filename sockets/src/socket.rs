@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: the wire. Endpoints and connections are in `endpoints.rs` and below.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -596,6 +597,14 @@ impl<P: Subscribes, D: Driver> Socket<P, D> {
         self.settle()?;
         self.pattern.unsubscribe(&mut self.pipes, prefix.as_ref());
         self.driver.flush()
+    }
+}
+
+impl<P: Pattern, D: Driver> fmt::Debug for Socket<P, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Socket");
+        out.field("type", &P::TYPE).field("last_endpoint", &self.last_endpoint());
+        out.finish_non_exhaustive()
     }
 }
 

@@ -7,6 +7,7 @@
 //! Deliberately absent: mutation. Who wants to change bytes owns them before they become a message.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
 use bytes::Bytes;
@@ -138,6 +139,14 @@ impl<T: AsRef<[u8]> + ?Sized> PartialEq<T> for Message {
     }
 }
 
+impl Eq for Message {}
+
+impl Hash for Message {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self[..].hash(state);
+    }
+}
+
 impl From<Bytes> for Message {
     fn from(bytes: Bytes) -> Self {
         Self::from_bytes(bytes, false)
@@ -256,6 +265,12 @@ impl<'a> From<&'a str> for Payload<'a> {
     }
 }
 
+impl<'a> From<&'a String> for Payload<'a> {
+    fn from(text: &'a String) -> Self {
+        text.as_str().into()
+    }
+}
+
 impl<'a> From<&'a Vec<u8>> for Payload<'a> {
     fn from(bytes: &'a Vec<u8>) -> Self {
         Self::Borrowed(bytes)
@@ -268,6 +283,13 @@ impl<'a> From<&'a Message> for Payload<'a> {
             Body::Bytes(bytes) => Self::Owned(bytes.clone()),
             _ => Self::Borrowed(message),
         }
+    }
+}
+
+impl From<&Bytes> for Payload<'_> {
+    #[inline]
+    fn from(bytes: &Bytes) -> Self {
+        Self::Owned(bytes.clone())
     }
 }
 
