@@ -161,6 +161,11 @@ impl Peer {
         self.generation == generation && self.silence_timer == Some(at)
     }
 
+    /// Whether nothing of the worker's is to be sent, so that the socket's thread may send.
+    pub(crate) fn is_free(&self) -> bool {
+        self.sending.is_idle() && self.greeting.is_idle() && self.hang_up.is_none()
+    }
+
     pub(crate) fn is_ending(&self) -> bool {
         matches!(self.stage, Stage::Ending(_))
     }

@@ -305,90 +305,73 @@ impl Publisher {
     }
 }
 
+/// What PUB and XPUB do alike.
+macro_rules! publish {
+    () => {
+        const GATHER_SHARE: usize = GATHER_SHARE;
+
+        fn attach(&mut self, pipes: &mut Pipes, key: PipeKey) {
+            self.0.attach(pipes, key);
+        }
+
+        fn readable(&mut self, pipes: &mut Pipes, key: PipeKey) {
+            self.0.look(pipes, key);
+        }
+
+        /// What it has sent is taken in though it is gone, as far as there is room now.
+        fn detach(&mut self, pipes: &mut Pipes, key: PipeKey) {
+            self.0.part(key);
+            pipes.mark_gone(key);
+            self.0.read(pipes, key, false);
+        }
+
+        fn forget(&mut self, pipes: &mut Pipes, key: PipeKey) {
+            self.0.forget(pipes, key);
+        }
+
+        #[inline]
+        fn send(
+            &mut self,
+            pipes: &mut Pipes,
+            body: FrameBody<'_>,
+            has_more: bool,
+        ) -> Result<(), Refusal> {
+            self.0.send(pipes, body, has_more)
+        }
+
+        fn has_room(&mut self, _pipes: &mut Pipes) -> bool {
+            self.0.has_room()
+        }
+
+        fn published(&self) -> u64 {
+            self.0.log.published()
+        }
+
+        fn feed(&mut self, mailbox: &Arc<Mailbox>) -> Option<FanOutFeed> {
+            Some(self.0.log.feed(mailbox, self.0.send_mark))
+        }
+    };
+}
+
 impl Behaviour for Pub {
     const TYPE: SocketType = SocketType::Pub;
     const CONNECTS_ONCE: bool = true;
-    const GATHER_SHARE: usize = GATHER_SHARE;
 
     fn new(setup: &Setup) -> Self {
         Self(Publisher::new(setup, None))
     }
 
-    fn attach(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        self.0.attach(pipes, key);
-    }
-
-    fn readable(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        self.0.look(pipes, key);
-    }
-
-    fn detach(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        self.0.forget(pipes, key);
-    }
-
-    fn forget(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        self.0.forget(pipes, key);
-    }
-
-    #[inline]
-    fn send(
-        &mut self,
-        pipes: &mut Pipes,
-        body: FrameBody<'_>,
-        has_more: bool,
-    ) -> Result<(), Refusal> {
-        self.0.send(pipes, body, has_more)
-    }
-
-    fn has_room(&mut self, _pipes: &mut Pipes) -> bool {
-        self.0.has_room()
-    }
-
-    fn published(&self) -> u64 {
-        self.0.log.published()
-    }
-
-    fn feed(&mut self, mailbox: &Arc<Mailbox>) -> Option<FanOutFeed> {
-        Some(self.0.log.feed(mailbox, self.0.send_mark))
-    }
+    publish!();
 }
 
 impl Behaviour for XPub {
     const TYPE: SocketType = SocketType::XPub;
-    const GATHER_SHARE: usize = GATHER_SHARE;
 
     fn new(setup: &Setup) -> Self {
         Self(Publisher::new(setup, Some(Reports::new(setup.receive_mark))))
     }
 
-    fn attach(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        self.0.attach(pipes, key);
-    }
-
-    fn readable(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        self.0.look(pipes, key);
-    }
-
-    /// What it has sent is received though it is gone, as far as there is room now.
-    fn detach(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        self.0.part(key);
-        pipes.mark_gone(key);
-        self.0.read(pipes, key, false);
-    }
-
-    fn forget(&mut self, pipes: &mut Pipes, key: PipeKey) {
-        self.0.forget(pipes, key);
-    }
-
-    #[inline]
-    fn send(
-        &mut self,
-        pipes: &mut Pipes,
-        body: FrameBody<'_>,
-        has_more: bool,
-    ) -> Result<(), Refusal> {
-        self.0.send(pipes, body, has_more)
-    }
+    publish!();
 
     fn receive(&mut self, pipes: &mut Pipes, frame: &mut Message) -> Result<(), Refusal> {
         self.0.has_message(pipes);
@@ -396,19 +379,7 @@ impl Behaviour for XPub {
         Ok(())
     }
 
-    fn has_room(&mut self, _pipes: &mut Pipes) -> bool {
-        self.0.has_room()
-    }
-
     fn has_message(&mut self, pipes: &mut Pipes) -> bool {
         self.0.has_message(pipes)
-    }
-
-    fn published(&self) -> u64 {
-        self.0.log.published()
-    }
-
-    fn feed(&mut self, mailbox: &Arc<Mailbox>) -> Option<FanOutFeed> {
-        Some(self.0.log.feed(mailbox, self.0.send_mark))
     }
 }

@@ -29,11 +29,7 @@ impl Worker {
         let &[key] = &self.due[..] else { return };
         let Some(peer) = self.peers.get_mut(key) else { return };
         let lane = peer.wire.as_ref().and_then(|wire| wire.lane.as_ref());
-        let is_all = peer.sending.is_idle()
-            && peer.greeting.is_idle()
-            && peer.hang_up.is_none()
-            && peer.skipped == 0;
-        if is_all && lane.is_some_and(|lane| lane.take().send_now()) {
+        if peer.is_free() && peer.skipped == 0 && lane.is_some_and(|lane| lane.take().send_now()) {
             peer.is_due = false;
             self.due.clear();
         }
@@ -134,9 +130,7 @@ impl Worker {
         peer.member.is_none()
             && peer.is_in_traffic()
             && fill(peer)
-            && peer.sending.is_idle()
-            && peer.greeting.is_idle()
-            && peer.hang_up.is_none()
+            && peer.is_free()
             && peer.skipped == 0
     }
 
@@ -217,9 +211,8 @@ fn fill(peer: &mut Peer) -> bool {
         peer.sending.end_run();
     }
     peer.skipped += way.fill(&mut peer.sending, |control, out| told.tell(minor, &control, out));
-    let is_free = peer.sending.is_idle() && peer.greeting.is_idle() && peer.hang_up.is_none();
     if let Some(fd) = &peer.fd
-        && is_free
+        && peer.is_free()
     {
         way.open(fd);
     }
