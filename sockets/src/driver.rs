@@ -7,12 +7,12 @@
 //! Deliberately absent: a third way. Both wait for the same events.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use zring_engine::Features;
 use zring_engine::courtesy::Patience;
 use zring_engine::log::LogPools;
 use zring_engine::park::Parker;
+use zring_engine::{Features, deadline_after};
 use zring_transports::inproc::Names;
 use zring_transports::notice::SocketInbox;
 use zring_transports::worker::Crew;
@@ -51,6 +51,25 @@ fn have_pending(inboxes: &[Arc<SocketInbox>]) -> bool {
 
 fn is_over(deadline: Option<Instant>) -> bool {
     deadline.is_some_and(|deadline| Instant::now() >= deadline)
+}
+
+/// Until when one call waits, however often: what ends a wait may be in vain, again and again.
+pub(crate) struct Deadline {
+    pub(crate) at: Option<Instant>,
+    is_past: bool,
+}
+
+impl Deadline {
+    /// Without a time there is none.
+    pub(crate) fn after(time: Option<Duration>) -> Self {
+        Self { at: time.and_then(deadline_after), is_past: false }
+    }
+
+    /// Whether there may be one more wait. One that begins behind the deadline is the last.
+    pub(crate) fn permits_wait(&mut self) -> bool {
+        let was_past = std::mem::replace(&mut self.is_past, is_over(self.at));
+        !was_past
+    }
 }
 
 /// What sockets and pollers ask of a driver.
@@ -102,7 +121,7 @@ pub(crate) trait Drive: Clone {
     }
 
     /// Waits until one of these inboxes has something, with `patience` if that may be soon. False:
-    /// the deadline is past; what they have does not count then, for it may be in vain for ever.
+    /// the deadline came first.
     fn wait(
         &self,
         inboxes: &[Arc<SocketInbox>],

@@ -17,7 +17,7 @@ use zring_transports::port::PortOptions;
 use zring_zmtp::SocketType;
 
 use crate::Error;
-use crate::driver::Driver;
+use crate::driver::{Deadline, Driver};
 use crate::pattern::Pattern;
 use crate::pipes::Pipe;
 use crate::socket::Socket;
@@ -182,7 +182,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
         self.driver.crew().mailbox(worker).post(notice);
         self.endpoints.closing.push(id);
         while self.endpoints.closing.contains(&id) {
-            match self.wait(None, false) {
+            match self.wait(&mut Deadline::after(None), false) {
                 Ok(()) | Err(Error::Interrupted) => self.settle()?,
                 Err(error) => return Err(error),
             }

@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use zring_engine::courtesy::Patience;
-use zring_engine::deadline_after;
 use zring_engine::park::Parker;
 use zring_transports::notice::SocketInbox;
 
 use crate::Error;
-use crate::driver::{AnyContext, Driver};
+use crate::driver::{AnyContext, Deadline, Driver};
 use crate::pattern::Pattern;
 use crate::socket::Socket;
 
@@ -171,7 +170,7 @@ impl<D: Driver> Poller<D> {
         timeout: Option<Duration>,
         mut part: impl FnMut(&mut T) -> (&mut S, Interest),
     ) -> Result<&[Ready], Error> {
-        let deadline = timeout.and_then(deadline_after);
+        let mut deadline = Deadline::after(timeout);
         self.driver.flush_gathered()?;
         self.ready.clear();
         let mut is_poked = !D::IS_LOCAL;
@@ -203,7 +202,9 @@ impl<D: Driver> Poller<D> {
             });
             self.register(items.iter_mut().map(|item| part(item).0.inbox().clone()));
             let patience = expects.then_some(&mut self.patience);
-            if !self.driver.wait(&self.inboxes, &self.parker, deadline, patience)? {
+            if !deadline.permits_wait()
+                || !self.driver.wait(&self.inboxes, &self.parker, deadline.at, patience)?
+            {
                 break;
             }
         }

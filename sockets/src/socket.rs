@@ -12,7 +12,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use zring_engine::courtesy::Patience;
-use zring_engine::deadline_after;
 use zring_engine::park::Parker;
 use zring_transports::Error as TransportError;
 use zring_transports::incidents::{Incidents, RejectedPeer};
@@ -22,7 +21,7 @@ use zring_transports::pipe::{Joint, Marks, PipeId, frame_len};
 
 use crate::Error;
 use crate::builder::{Builder, Options};
-use crate::driver::{AnyContext, Driver, IoThreads};
+use crate::driver::{AnyContext, Deadline, Driver, IoThreads};
 use crate::endpoints::Endpoints;
 use crate::observer::{Observer, PipeCounters};
 use crate::pattern::{Pattern, Receives, Refusal, Sends, Subscribes};
@@ -265,12 +264,15 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     /// deadline is past.
     pub(crate) fn wait(
         &mut self,
-        deadline: Option<Instant>,
+        deadline: &mut Deadline,
         expects_answer: bool,
     ) -> Result<(), Error> {
         let inboxes = std::slice::from_ref(&self.joint.inbox);
         let patience = expects_answer.then_some(&mut self.patience);
-        let is_woken = self.driver.wait(inboxes, &self.parker, deadline, patience)?;
+        if !deadline.permits_wait() {
+            return Err(Error::WouldBlock);
+        }
+        let is_woken = self.driver.wait(inboxes, &self.parker, deadline.at, patience)?;
         if is_woken { Ok(()) } else { Err(Error::WouldBlock) }
     }
 
@@ -422,7 +424,7 @@ impl<P: Sends, D: Driver> Socket<P, D> {
         has_more: bool,
         may_wait: bool,
     ) -> Result<(), Error> {
-        let until = self.options.send_timeout.filter(|_| may_wait).and_then(deadline_after);
+        let mut deadline = Deadline::after(self.options.send_timeout.filter(|_| may_wait));
         let mut may_poke = D::IS_LOCAL;
         loop {
             match refusal {
@@ -434,7 +436,7 @@ impl<P: Sends, D: Driver> Socket<P, D> {
                     }
                 }
                 Refusal::Full if may_poke => may_poke = self.driver.poke()?,
-                Refusal::Full if may_wait => self.wait(until, false)?,
+                Refusal::Full if may_wait => self.wait(&mut deadline, false)?,
                 Refusal::Full => return Err(Error::WouldBlock),
             }
             self.settle()?;
@@ -550,14 +552,14 @@ impl<P: Receives, D: Driver> Socket<P, D> {
         frame: &mut Message,
         may_wait: bool,
     ) -> Result<(), Error> {
-        let until = self.options.receive_timeout.filter(|_| may_wait).and_then(deadline_after);
+        let mut deadline = Deadline::after(self.options.receive_timeout.filter(|_| may_wait));
         let mut is_poked = !D::IS_LOCAL;
         loop {
             match refusal {
                 Refusal::State => return Err(Error::State),
                 Refusal::Full if may_wait => {
                     let expects_answer = self.expects_answer();
-                    self.wait(until, expects_answer)?;
+                    self.wait(&mut deadline, expects_answer)?;
                 }
                 Refusal::Full if !is_poked => {
                     is_poked = true;

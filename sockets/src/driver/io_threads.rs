@@ -20,7 +20,7 @@ use zring_transports::notice::{Event, Notice, SocketInbox};
 use zring_transports::pipe::log_pools;
 use zring_transports::worker::{Crew, Failure, Worker};
 
-use super::{AnyContext, Drive, Driver, have_pending, is_over};
+use super::{AnyContext, Drive, Driver, have_pending};
 use crate::Error;
 
 /// The most I/O threads a context may have.
@@ -362,9 +362,6 @@ impl Drive for IoThreads {
         patience: Option<&mut Patience>,
     ) -> Result<bool, Error> {
         let has_pending = || have_pending(inboxes);
-        if has_pending() {
-            return Ok(!is_over(deadline));
-        }
         if patience.is_some_and(|patience| patience.look_out(deadline, has_pending)) {
             return Ok(true);
         }

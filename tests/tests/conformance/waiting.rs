@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use tests::bytes::number;
 use tests::{Cell, Ground, cells, free_port};
 use zring::{
-    Dealer, Error, Interest, LocalContext, Pollable, Poller, Pub, Pull, Push, Router, Socket, Sub,
+    Bytes, Dealer, Error, Interest, LocalContext, Pollable, Poller, Pub, Pull, Push, Router,
+    Socket, Sub,
 };
 
 const TICK: Duration = Duration::from_millis(30);
@@ -37,8 +38,17 @@ fn a_send_timeout_ends_the_wait_and_not_before<G: Ground>(cell: &Cell<G>) {
     assert!(begin.elapsed() >= 2 * TICK, "{:?}", begin.elapsed());
 }
 
+/// Says so when it is dropped.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Another peer of the same name is not heard, and sends without end.
-fn a_receive_timeout_ends_the_wait_while_much_comes_in_vain<G: Ground>(cell: &Cell<G>) {
+fn a_timeout_ends_the_wait_while_much_comes_in_vain<G: Ground>(cell: &Cell<G>) {
     let builder = Router::builder().receive_timeout(Some(TICK));
     let mut router = builder.build(&cell.context).unwrap();
     let endpoint = router.bind(&cell.endpoint()).unwrap();
@@ -53,19 +63,26 @@ fn a_receive_timeout_ends_the_wait_while_much_comes_in_vain<G: Ground>(cell: &Ce
             first.send("here").unwrap();
             assert_eq!(first.recv().unwrap(), "heard");
             twin.connect(&endpoint).unwrap();
-            while !is_over.load(Ordering::Relaxed) {
-                let _is_full = twin.try_send("in vain");
+            let bodies = [Bytes::from("in vain"), Bytes::from(vec![0; 10_000])];
+            for body in bodies.iter().cycle() {
+                let _is_full = twin.try_send(body);
+                if is_over.load(Ordering::Relaxed) {
+                    return;
+                }
             }
         },
-        |_| {
+        |context| {
+            let _ending = Ending(&is_over);
             cell.until(|| router.recv_multipart().is_ok_and(|frames| frames == ["one", "here"]));
             router.send_multipart(["one", "heard"]).unwrap();
             router.flush().unwrap();
             cell.until(|| router.peers() == 2);
+            let mut poller = Poller::new(context);
             for _ in 0..10 {
                 assert_eq!(router.recv().err(), Some(Error::WouldBlock));
+                let routers = std::slice::from_mut(&mut router);
+                assert_eq!(poller.wait_readable(routers, Some(TICK)).unwrap(), []);
             }
-            is_over.store(true, Ordering::Relaxed);
         },
     );
 }
@@ -419,7 +436,7 @@ cells!(
 cells!(
     [Threads, Caller] x [Tcp, Ipc]:
     a_publisher_that_is_polled_for_room_goes_on,
-    a_receive_timeout_ends_the_wait_while_much_comes_in_vain,
+    a_timeout_ends_the_wait_while_much_comes_in_vain,
 );
 cells!(
     [Threads, TwoThreads] x [Tcp, Ipc, Inproc]:
