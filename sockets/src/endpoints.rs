@@ -100,9 +100,10 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
 
     /// Connects to an endpoint, and stays connected. Returns before the connection stands; what is
     /// sent meanwhile waits for it. Names, of a host, of the interface to come from or of a zone,
-    /// are looked up for each attempt to connect, in a thread of its own; one that is not found is
-    /// tried again, like a peer that is not there. For PUB, SUB, REQ and DEALER it does nothing if
-    /// they have the same tcp or ipc endpoint already, connected or bound (`zmq_connect(3)`).
+    /// are looked up for each attempt to connect, those of hosts in a thread of its own; one that
+    /// is not found is tried again, like a peer that is not there. For PUB, SUB, REQ and DEALER it
+    /// does nothing if they have the same tcp or ipc endpoint already, connected or bound
+    /// (`zmq_connect(3)`).
     ///
     /// # Errors
     /// As [`bind`](Self::bind), without what this machine refuses: that is a
@@ -116,9 +117,11 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
             let (id, is_connected) = (end.id, routing_id.is_some());
             let mut pipe = Pipe::new(end, routing_id.unwrap_or_default(), endpoint.into());
             pipe.is_connected = is_connected;
-            if !self.add_connected(endpoint, pipe) {
-                // Nobody is to meet it.
+            if !self.pattern.has_place() {
+                // Before it is sent away: who has met it by now is told so.
                 self.driver.names().withdraw(&name, id, Some(Instant::now()));
+            }
+            if !self.add_connected(endpoint, pipe) {
                 self.endpoints.note_detached(id);
             }
             return Ok(());

@@ -3,7 +3,7 @@
 //!
 //! [`Endpoint::parse`] looks at the text alone, and [`listen`] at the machine: its interfaces, its
 //! files. Names that a connection needs, of hosts and of interfaces, are looked up for each attempt
-//! to connect, because that takes its time, and what they name changes. Names of listeners follow
+//! to connect: that may take its time, and what they name changes. Names of listeners follow
 //! libzmq, so that what one prints the other can be given. `tcp` and `ipc` hold what is particular
 //! to each.
 //!
@@ -207,11 +207,16 @@ impl Target {
     }
 
     /// Whether it has to be looked up before each attempt.
-    pub(crate) fn is_name(&self) -> bool {
+    pub(crate) fn is_named(&self) -> bool {
         self.routes.is_empty()
     }
 
-    /// The same with the addresses that its names have now. Blocks while they are looked up, which
+    /// Whether that takes its time.
+    pub(crate) fn has_host_name(&self) -> bool {
+        matches!(&self.endpoint, Endpoint::Tcp(endpoint) if endpoint.has_host_name())
+    }
+
+    /// The same with the addresses that its names have now. Blocks while a host is looked up, which
     /// can take many seconds.
     ///
     /// # Errors

@@ -83,6 +83,11 @@ impl TcpEndpoint {
         Ok(Self { text: text.to_owned(), source, place: Place::parse(place)? })
     }
 
+    /// Whether it connects to a host by its name.
+    pub(crate) fn has_host_name(&self) -> bool {
+        matches!(self.place.host, Host::Name(_))
+    }
+
     fn invalid(&self, reason: &'static str) -> Error {
         Error::invalid(&self.to_string(), reason)
     }
@@ -233,6 +238,8 @@ fn listening_addresses(endpoint: &TcpEndpoint, tuning: &Tuning) -> Result<Vec<So
     Ok(addresses)
 }
 
+const MIXED: &str = "source and destination have no address family in common";
+
 /// The way to the peer; none as long as names are to be [looked up](look_up).
 pub(crate) fn routes(endpoint: &TcpEndpoint) -> Result<Vec<Route>, Error> {
     let TcpEndpoint { source, place, .. } = endpoint;
@@ -242,7 +249,13 @@ pub(crate) fn routes(endpoint: &TcpEndpoint) -> Result<Vec<Route>, Error> {
     if place.host == Host::Any {
         return Err(endpoint.invalid("a connection needs a host, not *"));
     }
-    let is_named = place.host.has_name() || source.as_ref().is_some_and(|it| it.host.has_name());
+    let source = source.as_ref().map(|source| &source.host);
+    if let (Some(Host::V4(_)), Host::V6(..)) | (Some(Host::V6(..)), Host::V4(_)) =
+        (source, &place.host)
+    {
+        return Err(endpoint.invalid(MIXED));
+    }
+    let is_named = place.host.has_name() || source.is_some_and(Host::has_name);
     if is_named { Ok(Vec::new()) } else { look_up(endpoint, false) }
 }
 
@@ -284,7 +297,7 @@ fn routes_to(endpoint: &TcpEndpoint, destinations: Vec<SocketAddr>) -> Result<Ve
     };
     let routes: Vec<_> = destinations.into_iter().filter_map(route).collect();
     if routes.is_empty() && !is_unknown {
-        return Err(endpoint.invalid("source and destination have no address family in common"));
+        return Err(endpoint.invalid(MIXED));
     }
     Ok(routes)
 }

@@ -177,7 +177,8 @@ fn a_connection_needs_a_host_and_a_port() {
     for (text, reason) in [
         ("*:5", "a connection needs a host, not *"),
         ("127.0.0.1:*", "a connection needs a port, not *"),
-        ("127.0.0.1:0;[::1]:5", "source and destination have no address family in common"),
+        ("127.0.0.1:0;[::1]:5", MIXED),
+        ("[fe80::1%lo]:0;127.0.0.1:5", MIXED),
     ] {
         let endpoint = endpoint(text);
         assert_eq!(routes(&endpoint).unwrap_err(), endpoint.invalid(reason));

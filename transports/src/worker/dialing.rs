@@ -1,7 +1,7 @@
 //! Dialing: connecting an endpoint, and connecting it again.
 //!
-//! Names of hosts and interfaces are looked up for each attempt, in a thread of its own, because
-//! that may block.
+//! Names are looked up for each attempt, those of hosts in a thread of its own, because that
+//! blocks.
 //!
 //! Deliberately absent: a last attempt. Only the socket, or `ZMQ_RECONNECT_IVL`, ends dialing.
 
@@ -21,7 +21,7 @@ use crate::peer::{After, Dialer, Origin, Peer, Stage};
 use crate::pipe::PipeId;
 use crate::tcp;
 
-/// Endpoints that one worker has looked up at a time. Who comes then waits its turn.
+/// Host names that one worker has looked up at a time. Who comes then waits its turn.
 const LOOK_UPS_MAX: usize = 8;
 
 impl Worker {
@@ -48,8 +48,12 @@ impl Worker {
             unreachable!("only dialed peers connect")
         };
         let target = dialer.target.clone();
-        if target.is_name() {
+        if target.has_host_name() {
             self.look_up(key, target);
+        } else if target.is_named() {
+            let Some(port) = self.ports.get(&self.peers[key].port) else { return };
+            let target = target.look_up(&port.options.tuning);
+            self.open_if_found(key, target);
         } else {
             self.open(key, &target);
         }
@@ -65,7 +69,7 @@ impl Worker {
         let work = move || {
             // Signals are for the application's threads. Blocking them all cannot fail.
             let _result = SigSet::all().thread_block();
-            let target = target.look_up(&tuning).and_then(|found| match found.is_name() {
+            let target = target.look_up(&tuning).and_then(|found| match found.is_named() {
                 true => Err(Error::HostNotFound { endpoint: found.endpoint().to_string() }),
                 false => Ok(found),
             });
@@ -82,10 +86,7 @@ impl Worker {
         }
         match thread.spawn(work) {
             Ok(_) => self.look_ups += 1,
-            Err(error) => {
-                self.note_failed(key, Error::refused_io(&endpoint, &error));
-                self.wait_to_redial(key);
-            }
+            Err(error) => self.fail(key, Error::refused_io(&endpoint, &error)),
         }
     }
 
@@ -105,13 +106,15 @@ impl Worker {
         let LookedUp { pipe, generation, target } = answer;
         self.look_up_next();
         let found = find_waiting(&self.peers, &self.reached, (pipe, generation));
-        let Some(key) = found else { return };
+        if let Some(key) = found {
+            self.open_if_found(key, target);
+        }
+    }
+
+    fn open_if_found(&mut self, key: usize, target: Result<Target, Error>) {
         match target {
             Ok(target) => self.open(key, &target),
-            Err(error) => {
-                self.note_failed(key, error);
-                self.lose(key, After::Redial);
-            }
+            Err(error) => self.fail(key, error),
         }
     }
 
@@ -127,19 +130,17 @@ impl Worker {
                 peer.stage = Stage::Connecting;
                 self.untime_stage(key);
             }
-            // No descriptor left, or no route at the moment: try again.
-            Err(error) => {
-                self.note_failed(key, error);
-                self.wait_to_redial(key);
-            }
+            // No descriptor left, or no route at the moment.
+            Err(error) => self.fail(key, error),
         }
     }
 
-    /// Tells the socket why an attempt has failed.
-    fn note_failed(&self, key: usize, error: Error) {
+    /// An attempt has failed. The socket is told why, and the next one is due.
+    fn fail(&mut self, key: usize, error: Error) {
         if let Some(port) = self.ports.get(&self.peers[key].port) {
             port.options.failed_connects.note(error);
         }
+        self.lose(key, After::Redial);
     }
 
     pub(super) fn handle_connected(&mut self, key: usize, result: Result<(), Errno>) {
@@ -154,8 +155,7 @@ impl Worker {
         };
         let error = Error::refused(&dialer.target.endpoint().to_string(), errno);
         peer.fd = None;
-        self.note_failed(key, error);
-        self.lose(key, After::Redial);
+        self.fail(key, error);
     }
 
     /// Sets the timer that dials again.
