@@ -18,8 +18,8 @@ use zring_transports::pipe::{Control, Counters, Item, PipeEnd, PipeId};
 
 use crate::observer::{Ledger, Record};
 
-/// What one look takes of a peer that sends for ever what is not to be received, so that it does
-/// not keep the socket's thread: subscriptions and messages.
+/// What one look takes of a wire peer that sends for ever what is not to be received, so that it
+/// does not keep the socket's thread: subscriptions and messages.
 pub(crate) const LOOK_MAX: usize = 1000;
 
 /// Names a pipe within its socket.

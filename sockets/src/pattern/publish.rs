@@ -121,9 +121,10 @@ impl Publisher {
     /// behind that waits with its pipe. A pipe that is gone is forgotten at its end.
     fn look(&mut self, pipes: &mut Pipes, key: PipeKey) {
         self.read(pipes, key, false);
-        let is_over = |pipe: &mut Pipe| pipe.is_gone() && !pipe.is_put_off && !pipe.has_item();
-        if pipes.get_mut(key).is_some_and(is_over) {
-            self.forget(pipes, key);
+        let is_gone = |pipe: &&mut Pipe| pipe.is_gone() && !pipe.is_put_off;
+        if let Some(pipe) = pipes.get_mut(key).filter(is_gone) {
+            // Whoever finds something by asking is told of it no more.
+            if pipe.has_item() { pipes.look_again(key) } else { self.forget(pipes, key) }
         }
     }
 
@@ -322,7 +323,7 @@ macro_rules! publish {
         fn detach(&mut self, pipes: &mut Pipes, key: PipeKey) {
             self.0.part(key);
             pipes.mark_gone(key);
-            self.0.read(pipes, key, false);
+            self.0.look(pipes, key);
         }
 
         fn forget(&mut self, pipes: &mut Pipes, key: PipeKey) {
