@@ -51,20 +51,16 @@ impl Hurry {
         (self.begun_at, self.steps) = (Some(walked), 0);
     }
 
-    /// How far to step without those who are awaited, the largest of whose marks is `mark`. `None`:
-    /// there is time to wait for them, since so little is left that this does not take too many
-    /// turns, at the pace of turns that did wait or of a mark a turn.
-    fn step_without(
-        &mut self,
-        walked: u64,
-        published: u64,
-        mark: impl FnOnce() -> u64,
-    ) -> Option<u64> {
+    /// How far to step without those who are awaited. `None`: there is time to wait for them, since
+    /// so little is left that this does not take too many turns, at the pace of turns that did wait
+    /// or of a mark a turn. `prospect` is what is published, and their largest mark.
+    fn step_without(&mut self, walked: u64, prospect: impl FnOnce() -> (u64, u64)) -> Option<u64> {
         if let Some(begun_at) = self.begun_at.take() {
             if begun_at < walked {
                 self.pace = walked - begun_at;
             }
-            let left_max = HELD_TURNS_MAX.saturating_mul(self.pace.max(mark()));
+            let (published, mark) = prospect();
+            let left_max = HELD_TURNS_MAX.saturating_mul(self.pace.max(mark));
             self.waits_from = published.saturating_sub(left_max);
         }
         if walked >= self.waits_from || self.steps == HURRIED_STEPS_MAX {
@@ -201,12 +197,13 @@ impl FanOut {
         if self.is_lossless {
             return true;
         }
-        let awaited = self.members.iter().filter(|(_, member)| member.is_awaited);
-        let mark = || awaited.map(|(_, member)| member.allowance.mark()).max().unwrap_or(0);
-        let published = self.feed.messages.taken() + self.feed.log.waiting();
-        let Some(until) = self.hurry.step_without(self.walked, published, mark) else {
-            return true;
+        let prospect = || {
+            let awaited = self.members.iter().filter(|(_, member)| member.is_awaited);
+            let mark = awaited.map(|(_, member)| member.allowance.mark()).max();
+            let published = self.feed.messages.taken() + self.feed.log.waiting();
+            (published, mark.unwrap_or(0))
         };
+        let Some(until) = self.hurry.step_without(self.walked, prospect) else { return true };
         self.awaited_count = 0;
         self.step_until = self.step_until.min(until);
         false
