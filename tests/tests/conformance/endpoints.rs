@@ -298,6 +298,8 @@ fn counters_tell_whether_a_peer_is_there<G: Ground>(cell: &Cell<G>) {
         pull.bind(&endpoint).unwrap();
         cell.until(|| push.counters()[0].is_connected);
         cell.until(|| pull.counters().iter().all(|peer| peer.is_connected) && pull.peers() == 1);
+        // It waits until the endpoint is free again.
+        pull.unbind(&endpoint).unwrap();
         drop(pull);
         cell.until(|| push.counters().first().is_none_or(|peer| !peer.is_connected));
         if cell.transport == Transport::Inproc {

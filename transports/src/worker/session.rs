@@ -129,32 +129,34 @@ impl Worker {
         peer.receiving = Some(Receiving::new(options.frame_size_max, intake(options)));
         (peer.silent_until, peer.silence_timer) = (None, None);
         let address = peer.address();
+        let inbox = options.joint.inbox.clone();
         match &mut peer.origin {
             Origin::Accepted { listener, endpoint } => {
                 let (listener, endpoint) = (Some(*listener), endpoint.clone());
-                let fans_out = options.fans_out();
-                let (pipe, wire) = options.joint.to_worker(&self.mailbox, fans_out);
+                let (pipe, wire) = options.joint.to_worker(&self.mailbox, options.fans_out());
                 self.reached.insert(wire.id, Reached::Peer(key));
                 let counters = wire.counters.clone();
                 peer.wire = Some(wire);
                 let routing_id = theirs.routing_id;
                 let attachment = Attachment { pipe, routing_id, endpoint, address, listener };
-                options.joint.inbox.arrive(attachment);
                 self.join_fan_out(key, counters);
+                self.set_connected(key, true);
+                inbox.arrive(attachment);
             }
             Origin::Dialed(dialer) => {
                 dialer.pause = None;
                 let is_back = std::mem::replace(&mut dialer.was_connected, true);
                 let pipe = peer.wire.as_ref().expect("a dialed peer has its pipe").id;
+                let subscribes = options.subscribes();
+                self.set_connected(key, true);
                 if !is_back {
-                    options.joint.inbox.post(Event::Connected(pipe, theirs.routing_id));
+                    inbox.post(Event::Connected(pipe, theirs.routing_id));
                 }
-                if options.subscribes() {
+                if subscribes {
                     self.tell_all(key, is_back);
                 }
             }
         }
-        self.set_connected(key, true);
         self.make_due(key);
         self.peers[key].backlog.push_back(rest);
         self.take_backlog(key);
