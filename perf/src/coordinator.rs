@@ -25,6 +25,7 @@ use crate::job::{
     Event, FeedLoad, Job, Load, Order, Outcome, Part, Pattern, Place, Role, Setup, Transport, Who,
     Work,
 };
+use crate::pace::Pace;
 use crate::payload::{SIZE_MIN, STAMPED_SIZE_MIN};
 use crate::report::{self, Row, Sample};
 use crate::ticks::Ticks;
@@ -192,8 +193,9 @@ impl<'a> Comparison<'a> {
 
     /// One run of one side; for fan-out and feed, one without pace and one with.
     fn run_once(&self, who: Who) -> Result<(Sample, Option<String>)> {
+        let pace = Pace::measure();
         let outcomes = self.run_work(who, self.load.work)?;
-        let mut sample = outcomes.sample(&self.load);
+        let mut sample = outcomes.sample(&self.load, pace);
         let paced = match self.load.work {
             Work::FanOutThroughput => Work::FanOutPaced,
             Work::FeedThroughput => Work::FeedPaced,

@@ -21,6 +21,7 @@ mod error;
 mod file;
 mod job;
 mod machine;
+mod pace;
 mod payload;
 mod report;
 mod side;

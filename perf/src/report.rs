@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::file;
 use crate::job::{Load, Pattern, Transport, Who, Work};
 use crate::machine;
+use crate::pace::Pace;
 use crate::statistics::{Percentiles, median};
 use crate::svg;
 
@@ -30,6 +31,8 @@ pub(crate) struct Sample {
     pub(crate) skew: Option<Percentiles>,
     pub(crate) send_ns: Option<f64>,
     pub(crate) drops: Option<u64>,
+    /// The machine's, right before.
+    pub(crate) pace: Pace,
 }
 
 /// One side at one work.
@@ -206,7 +209,7 @@ pub(crate) fn print(options: &Options, rows: &[Row]) -> Result<()> {
         }
     } else {
         let cores = Cores::choose(options.cores.as_deref())?;
-        println!("{}", machine::heading(&cores, &features(rows)));
+        println!("{}", machine::heading(&cores, rows));
         println!("{}", table(rows));
     }
     for row in rows {

@@ -92,7 +92,7 @@ fn measure(commands: &[String], runs: usize) -> Result<Measured> {
 
 fn markdown(checks: &[Check], measured: &Measured, cores: &Cores) -> String {
     let all: Vec<_> = measured.iter().flat_map(|(_, rows)| rows.iter().cloned()).collect();
-    let mut text = format!("```text\n{}```\n\n", machine::heading(cores, &report::features(&all)));
+    let mut text = format!("```text\n{}```\n\n", machine::heading(cores, &all));
     text.push_str("| # | work | side | measured | against | ratio | reach | |\n");
     text.push_str("|--:|------|------|---------:|---------|------:|------:|---|\n");
     let lines: Vec<_> = checks.iter().map(|check| line(check, measured)).collect();

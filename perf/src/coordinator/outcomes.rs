@@ -3,6 +3,7 @@
 //! Deliberately absent: medians, which are over runs and belong to the report.
 
 use crate::job::{Load, Outcome, Work};
+use crate::pace::Pace;
 use crate::report::Sample;
 use crate::statistics::{Percentiles, histogram};
 
@@ -14,7 +15,7 @@ pub(super) struct Outcomes {
 }
 
 impl Outcomes {
-    pub(super) fn sample(&self, load: &Load) -> Sample {
+    pub(super) fn sample(&self, load: &Load, pace: Pace) -> Sample {
         let messages: u64 = self.receivers.iter().map(|outcome| outcome.messages).sum();
         let elapsed_ns = self.receivers.iter().map(|outcome| outcome.elapsed_ns).max();
         let seconds = elapsed_ns.unwrap_or(0).max(1) as f64 / 1e9;
@@ -36,6 +37,7 @@ impl Outcomes {
             skew,
             send_ns: None,
             drops: None,
+            pace,
         }
     }
 

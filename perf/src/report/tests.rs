@@ -18,6 +18,7 @@ pub(crate) fn row(command: &str, who: Who) -> Row {
         skew: is_fan_out.then_some(percentiles),
         send_ns: is_fan_out.then_some(7.0),
         drops: is_fan_out.then_some(1),
+        pace: Pace::measure(),
     };
     Row {
         who,
