@@ -55,7 +55,7 @@ fn is_over(deadline: Option<Instant>) -> bool {
 
 /// Until when one call waits, however often: what ends a wait may be in vain, again and again.
 pub(crate) struct Deadline {
-    pub(crate) at: Option<Instant>,
+    at: Option<Instant>,
     is_past: bool,
 }
 
@@ -65,10 +65,19 @@ impl Deadline {
         Self { at: time.and_then(deadline_after), is_past: false }
     }
 
-    /// Whether there may be one more wait. One that begins behind the deadline is the last.
-    pub(crate) fn permits_wait(&mut self) -> bool {
-        let was_past = std::mem::replace(&mut self.is_past, is_over(self.at));
-        !was_past
+    /// As [`Drive::wait`]. A wait that begins behind the deadline is the last.
+    pub(crate) fn wait(
+        &mut self,
+        driver: &impl Drive,
+        inboxes: &[Arc<SocketInbox>],
+        parker: &Arc<Parker>,
+        patience: Option<&mut Patience>,
+    ) -> Result<bool, Error> {
+        if self.is_past {
+            return Ok(false);
+        }
+        self.is_past = is_over(self.at);
+        driver.wait(inboxes, parker, self.at, patience)
     }
 }
 

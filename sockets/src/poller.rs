@@ -202,9 +202,7 @@ impl<D: Driver> Poller<D> {
             });
             self.register(items.iter_mut().map(|item| part(item).0.inbox().clone()));
             let patience = expects.then_some(&mut self.patience);
-            if !deadline.permits_wait()
-                || !self.driver.wait(&self.inboxes, &self.parker, deadline.at, patience)?
-            {
+            if !deadline.wait(&self.driver, &self.inboxes, &self.parker, patience)? {
                 break;
             }
         }

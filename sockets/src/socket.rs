@@ -269,10 +269,7 @@ impl<P: Pattern, D: Driver> Socket<P, D> {
     ) -> Result<(), Error> {
         let inboxes = std::slice::from_ref(&self.joint.inbox);
         let patience = expects_answer.then_some(&mut self.patience);
-        if !deadline.permits_wait() {
-            return Err(Error::WouldBlock);
-        }
-        let is_woken = self.driver.wait(inboxes, &self.parker, deadline.at, patience)?;
+        let is_woken = deadline.wait(&self.driver, inboxes, &self.parker, patience)?;
         if is_woken { Ok(()) } else { Err(Error::WouldBlock) }
     }
 
