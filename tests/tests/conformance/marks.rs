@@ -280,8 +280,9 @@ fn narrow<G: Ground>(
     (publisher, sub)
 }
 
-/// A slow subscriber gets runs of at least half its mark, and on average loses as much between two
-/// of them. What it lost was counted.
+/// A slow subscriber gets runs of at least half its mark, and loses as much between two of them,
+/// which was counted. Where others' threads delay a grant, and the next one comes so much sooner,
+/// it loses as much on average.
 fn a_slow_subscriber_loses_runs_and_they_are_counted<G: Ground>(cell: &Cell<G>) {
     let (mut publisher, mut sub) = narrow(cell);
     let met = publisher.counters()[0].sent;
@@ -324,8 +325,13 @@ fn a_slow_subscriber_loses_runs_and_they_are_counted<G: Ground>(cell: &Cell<G>) 
     assert!(inner.iter().all(|&run| run >= MARK / 2), "runs received: {runs:?}");
     let lost = received.windows(2).map(|pair| pair[1] - pair[0] - 1).filter(|&lost| lost > 0);
     let lost: Vec<_> = lost.collect();
-    let least = (MARK / 2 * lost.len()) as u64;
-    assert!(lost.iter().sum::<u64>() >= least, "runs lost: {lost:?}");
+    let (inner, least) = (&lost[..lost.len() - 1], MARK as u64 / 2);
+    let is_enough = if G::IS_LOCAL {
+        inner.iter().all(|&run| run >= least)
+    } else {
+        lost.iter().sum::<u64>() >= least * lost.len() as u64
+    };
+    assert!(is_enough, "runs lost: {lost:?}");
 }
 
 /// Whatever stands behind a message in its pipe, the message takes room no longer than it waits.
