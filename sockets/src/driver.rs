@@ -103,8 +103,8 @@ pub(crate) trait Drive: Clone {
     /// The first wire endpoint is about to be used: rings are opened.
     fn start(&self) -> Result<(), Error>;
 
-    /// A frame of `len` bytes was written, of which one in so many goes to each peer at least.
-    fn sent(&self, len: usize, share: usize, has_more: bool) -> Result<(), Error>;
+    /// A frame of `len` bytes was written, to one peer or published to whoever wants it.
+    fn sent(&self, len: usize, is_published: bool, has_more: bool) -> Result<(), Error>;
 
     /// A call begins that is no `send`: what has gathered leaves.
     fn flush_gathered(&self) -> Result<(), Error> {

@@ -69,9 +69,8 @@ pub(crate) trait Behaviour: Sized {
     /// Whether connecting twice to one endpoint is one connection.
     const CONNECTS_ONCE: bool = false;
 
-    /// Of what a call writes, what one peer gets at least, as a divisor: how much more than for one
-    /// peer may gather before it leaves.
-    const GATHER_SHARE: usize = 1;
+    /// Whether what is sent goes to all peers that want it, not to one.
+    const PUBLISHES: bool = false;
 
     fn new(setup: &Setup) -> Self;
 

@@ -409,7 +409,7 @@ impl<P: Sends, D: Driver> Socket<P, D> {
             Err(refusal) => self.send_later(refusal, &{ body }, has_more, may_wait)?,
         }
         (self.is_open, self.has_sent) = (has_more, true);
-        self.driver.sent(frame_len(body.len()), P::GATHER_SHARE, has_more)
+        self.driver.sent(frame_len(body.len()), P::PUBLISHES, has_more)
     }
 
     /// Waits until the pattern takes the frame.

@@ -1,14 +1,15 @@
 //! Caller-driven: no thread at all. The sockets' own thread turns the reactor, in its calls.
 //!
-//! What is sent gathers, so that a burst costs few system calls, and leaves when it is a lone
-//! message, when [`GATHER_SIZE`] has gathered, when a pipe is full, or with the next call that
-//! receives, polls, turns or flushes. The tail of a burst that no call follows waits for one.
+//! What is sent [gathers](Gathering), and leaves when that says so, when a pipe is full, or with
+//! the next call that receives, polls, turns or flushes. The tail of a burst that no call follows
+//! waits for one.
 //!
-//! Deliberately absent: a timer for what has gathered. Nobody but the caller could serve it.
+//! Deliberately absent: shutting a context down. Nobody waits in it while its thread would do so.
 
-use std::cell::{Cell, RefCell};
+mod gathering;
+
+use std::cell::RefCell;
 use std::fmt;
-use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,19 +27,7 @@ use zring_transports::worker::{Crew, Worker};
 
 use super::{AnyContext, Drive, Driver, have_pending, is_over};
 use crate::Error;
-
-/// Bytes that gather for a peer before they leave without being asked to: what one segment of TCP
-/// carries over loopback, whose MTU is 64 KiB. A few bytes more cost another segment, a fifth of
-/// the throughput at 64 bytes a message and two fifths at 1 KiB.
-const GATHER_SIZE: usize = 64 * 1024 - 53;
-/// Frames of so many bytes gather for longer: a receiver is soon done with the few that a segment
-/// carries, and each time that it sleeps it has to be woken. Smaller ones would leave the caches
-/// meanwhile, and larger ones are sent from where they lie.
-const LARGE_SIZES: Range<usize> = 4 * 1024..32 * 1024;
-/// What they count, as a divisor.
-const LARGE_SHARE: usize = 16;
-/// A message this long after the last flush is a lone one, and leaves at once.
-const LONE_AFTER: Duration = Duration::from_micros(20);
+use gathering::{Gathering, LARGE_SIZES, Leaving};
 
 /// How a caller-driven context waits, once it has a ring: from the first tcp or ipc endpoint on.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -89,11 +78,13 @@ impl Wait {
 /// thread is panicking.
 ///
 /// # Bursts
-/// A message leaves within its `send` if nothing waits before it and the last one left 20 µs ago or
-/// earlier, or something was received since. What follows closely gathers: up to 64 KiB, or 1 MiB
-/// from a publisher and of frames of 4 to 32 KiB. It leaves once there is as much, when a pipe is
-/// full, and with the next call that receives, polls, [turns](Self::turn) or
-/// [flushes](Self::flush), however long that takes. Who makes no such call behind a burst calls
+/// A message to one peer leaves within its `send` if nothing waits before it and the last one left
+/// 20 µs ago or earlier, or something was received since. What follows closely gathers, and so does
+/// all that a publisher sends, whose `send` costs the same for one subscriber and for a thousand:
+/// up to 64 KiB, or 1 MiB from a publisher and of frames of 4 to 32 KiB. It leaves once there is as
+/// much, when a pipe is full, and with the next call that receives, polls, [turns](Self::turn) or
+/// [flushes](Self::flush), however long that takes; and with a `send` by which it has doubled and
+/// is a millisecond old. Who makes no other call behind a burst, or behind what is published, calls
 /// `flush`.
 ///
 /// # Destructors
@@ -117,9 +108,7 @@ impl LocalContext {
             pools: log_pools(),
             names: Names::default(),
             worker: RefCell::new(None),
-            room: Cell::new(0),
-            begun: Cell::new(0),
-            flushed_at: Cell::new(None),
+            gathering: Gathering::default(),
             epoch: Epoch::current_or_endless(),
         };
         Self { driver: Caller { shared: Rc::new(shared) } }
@@ -148,10 +137,14 @@ impl LocalContext {
     }
 
     /// When the next call is due although nothing has happened, for a loop that waits elsewhere:
-    /// at once, if the last one has left something to be done. `None` is never, and is the answer
-    /// before the first tcp or ipc endpoint.
+    /// at once, if the last one has left something to be done or something
+    /// [gathers](Self#bursts). `None` is never, and is the answer before the first tcp or ipc
+    /// endpoint.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
+        if !self.driver.shared.gathering.is_empty() {
+            return Some(Instant::now());
+        }
         let worker = self.driver.shared.worker.try_borrow();
         worker.map_or_else(|_| Some(Instant::now()), |worker| worker.as_ref()?.deadline())
     }
@@ -213,11 +206,7 @@ struct Shared {
     names: Names,
     /// Opened with the first wire endpoint.
     worker: RefCell<Option<Worker>>,
-    /// Bytes that may still gather behind the whole messages that have; 0 if none have.
-    room: Cell<usize>,
-    /// Bytes of the message that is being written.
-    begun: Cell<usize>,
-    flushed_at: Cell<Option<Instant>>,
+    gathering: Gathering,
     /// The process that has the ring.
     epoch: Epoch,
 }
@@ -230,11 +219,11 @@ impl Shared {
     ) -> Result<Option<T>, Error> {
         let Ok(mut worker) = self.worker.try_borrow_mut() else { return Ok(None) };
         let Some(worker) = &mut *worker else { return Ok(None) };
-        let room = self.room.get();
+        let gathered = self.gathering.len();
         let answer = f(worker)?;
-        if self.room.get() != room {
+        if self.gathering.len() != gathered {
             // Sent meanwhile, by a destructor or by what is called with the descriptor.
-            self.room.set(0);
+            self.gathering.clear();
             worker.flush()?;
         }
         Ok(Some(answer))
@@ -254,8 +243,8 @@ impl Shared {
         if self.is_within_call() {
             return Err(Error::WouldBlock);
         }
-        if self.room.replace(0) > 0 {
-            self.flushed_at.set(Some(Instant::now()));
+        if self.gathering.clear() {
+            self.gathering.note_left();
         }
         self.call(|worker| worker.turn(wait, || have_pending(inboxes))).map(drop)
     }
@@ -289,72 +278,47 @@ impl Shared {
 
     fn flush(&self) -> Result<(), Error> {
         let is_idle = |worker: &Option<Worker>| worker.as_ref().is_none_or(Worker::is_idle);
-        if !self.has_gathered() && self.worker.try_borrow().is_ok_and(|worker| is_idle(&worker)) {
+        if self.gathering.is_empty()
+            && self.worker.try_borrow().is_ok_and(|worker| is_idle(&worker))
+        {
             return Ok(());
         }
-        self.flush_by(Worker::flush)
+        self.flush_by(Worker::flush, 0)
     }
 
+    /// Flushes what has gathered, and a message behind that.
     #[cold]
     fn flush_by(
         &self,
         flush: impl FnOnce(&mut Worker) -> Result<(), TransportError>,
+        message: usize,
     ) -> Result<(), Error> {
         if self.is_within_call() {
             // It leaves behind that call.
-            self.room.set(self.room.get().max(1));
+            self.gathering.keep(message);
             return Ok(());
         }
-        self.room.set(0);
+        self.gathering.clear();
         self.mailbox.wake().set_answering(false);
         self.call(flush)?;
-        self.flushed_at.set(Some(Instant::now()));
+        self.gathering.note_left();
         Ok(())
     }
 
     #[cold]
-    fn gather_large(&self, len: usize, share: usize, has_more: bool) -> Result<(), Error> {
-        let share = if LARGE_SIZES.contains(&len) { LARGE_SHARE.max(share) } else { share };
-        self.gather(len.div_ceil(share), has_more)
+    fn gather_large(&self, len: usize, is_published: bool, has_more: bool) -> Result<(), Error> {
+        let message = self.gathering.add_large(len, is_published, has_more);
+        message.map_or(Ok(()), |message| self.look(message, is_published))
     }
 
-    /// A frame was written that counts `len` bytes.
-    #[inline]
-    fn gather(&self, len: usize, has_more: bool) -> Result<(), Error> {
-        let message = self.begun.replace(0) + len;
-        if has_more {
-            self.begun.set(message);
-            return Ok(());
-        }
-        let room = self.room.get();
-        if 2 * message > room {
-            return self.begin_anew(message);
-        }
-        self.room.set(room - message);
-        Ok(())
-    }
-
-    /// A message was written that is the first to gather, or behind which another one like it would
-    /// not fit any more.
     #[cold]
-    fn begin_anew(&self, message: usize) -> Result<(), Error> {
-        if self.has_gathered() || 2 * message > GATHER_SIZE {
-            return self.flush_by(Worker::flush);
+    fn look(&self, message: usize, is_published: bool) -> Result<(), Error> {
+        let is_answer = self.mailbox.wake().is_answering();
+        match self.gathering.look(message, !is_published, is_answer) {
+            Leaving::Nothing => Ok(()),
+            Leaving::Lone => self.flush_by(Worker::flush_lone, message),
+            Leaving::All => self.flush_by(Worker::flush, message),
         }
-        if self.is_lone() {
-            return self.flush_by(Worker::flush_lone);
-        }
-        self.room.set(GATHER_SIZE - message);
-        Ok(())
-    }
-
-    fn has_gathered(&self) -> bool {
-        self.room.get() > 0
-    }
-
-    fn is_lone(&self) -> bool {
-        let is_late = |at: Instant| at.elapsed() >= LONE_AFTER;
-        self.mailbox.wake().is_answering() || self.flushed_at.get().is_none_or(is_late)
     }
 }
 
@@ -382,7 +346,7 @@ impl Drive for Caller {
         &self.shared.names
     }
 
-    /// A caller-driven context is not shut down: nobody waits in it while its thread does so.
+    /// It is not shut down.
     fn enlist(&self, _inbox: &Arc<SocketInbox>) -> Result<(), Error> {
         Ok(())
     }
@@ -396,16 +360,19 @@ impl Drive for Caller {
     }
 
     #[inline]
-    fn sent(&self, len: usize, share: usize, has_more: bool) -> Result<(), Error> {
+    fn sent(&self, len: usize, is_published: bool, has_more: bool) -> Result<(), Error> {
         if len >= LARGE_SIZES.start {
-            return self.shared.gather_large(len, share, has_more);
+            return self.shared.gather_large(len, is_published, has_more);
         }
-        self.shared.gather(len.div_ceil(share), has_more)
+        match self.shared.gathering.add(len, is_published, has_more) {
+            Some(message) => self.shared.look(message, is_published),
+            None => Ok(()),
+        }
     }
 
     #[inline]
     fn flush_gathered(&self) -> Result<(), Error> {
-        if self.shared.has_gathered() { self.shared.flush() } else { Ok(()) }
+        if self.shared.gathering.is_empty() { Ok(()) } else { self.shared.flush() }
     }
 
     #[inline]

@@ -350,7 +350,7 @@ impl Drive for IoThreads {
     }
 
     #[inline]
-    fn sent(&self, _len: usize, _share: usize, _has_more: bool) -> Result<(), Error> {
+    fn sent(&self, _len: usize, _is_published: bool, _has_more: bool) -> Result<(), Error> {
         Ok(())
     }
 

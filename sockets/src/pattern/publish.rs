@@ -26,17 +26,14 @@ use crate::route::room::Room;
 
 /// PUB: sends each message to all subscribers whose topics it begins with. A subscriber without
 /// room loses it and nobody else does; `send` never waits for a subscriber, unless the socket is
-/// built with [`no_drop`](crate::Builder::no_drop). RFC 29/PUBSUB.
+/// built with [`no_drop`](crate::Builder::no_drop). Without threads, what is published leaves
+/// [with a later call](crate::LocalContext#bursts). RFC 29/PUBSUB.
 pub struct Pub(Publisher);
 
 /// XPUB: as PUB, and receives the subscriptions: a frame of 1 and a topic for the first subscriber
 /// of that topic, one of 0 and a topic after the last. What else an XSUB sends is received too.
 /// RFC 29/PUBSUB.
 pub struct XPub(Publisher);
-
-/// Each of many subscribers gets a part of what is published: a burst gathers longer, so that the
-/// parts are worth a send each.
-const GATHER_SHARE: usize = 16;
 
 struct Publisher {
     log: FanOutLog,
@@ -309,7 +306,7 @@ impl Publisher {
 /// What PUB and XPUB do alike.
 macro_rules! publish {
     () => {
-        const GATHER_SHARE: usize = GATHER_SHARE;
+        const PUBLISHES: bool = true;
 
         fn attach(&mut self, pipes: &mut Pipes, key: PipeKey) {
             self.0.attach(pipes, key);

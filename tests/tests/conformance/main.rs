@@ -13,6 +13,7 @@ mod changes;
 mod endpoints;
 mod exclusive;
 mod foreign;
+mod gathering;
 mod marks;
 mod options;
 mod pairs;

@@ -1,0 +1,68 @@
+//! What is published without threads: it gathers, and leaves with a later call.
+
+use std::time::{Duration, Instant};
+
+use tests::{Cell, Ground, cells};
+use zring::pattern::{Pub as PubPattern, Sub as SubPattern};
+use zring::{Caller, Context, IoThreads, LocalContext, Pub, Socket, Sub};
+
+/// What has gathered for so long is old.
+const OLD_AFTER: Duration = Duration::from_millis(1);
+
+/// A publisher that nothing gathers at, and a subscriber that has received all from it.
+fn acquainted<G>(cell: &Cell<G>) -> (Socket<PubPattern, Caller>, Socket<SubPattern, IoThreads>)
+where
+    G: Ground<Context = LocalContext, Driver = Caller>,
+{
+    let mut publisher = Pub::new(&cell.context).unwrap();
+    let endpoint = publisher.bind(&cell.endpoint()).unwrap();
+    let mut sub = Sub::new(&Context::new()).unwrap();
+    sub.subscribe("").unwrap();
+    sub.connect(&endpoint).unwrap();
+    cell.until(|| {
+        publisher.send("hello").unwrap();
+        publisher.flush().unwrap();
+        sub.peers() > 0 && publisher.counters().iter().any(|peer| peer.sent > 0)
+    });
+    publisher.send("begin").unwrap();
+    publisher.flush().unwrap();
+    while sub.recv().unwrap() != "begin" {}
+    (publisher, sub)
+}
+
+fn what_is_published_leaves_with_a_flush_which_is_due_at_once<G>(cell: &Cell<G>)
+where
+    G: Ground<Context = LocalContext, Driver = Caller>,
+{
+    let (mut publisher, mut sub) = acquainted(cell);
+    let is_due = || cell.context.deadline().is_some_and(|due| due <= Instant::now());
+    cell.until(|| !is_due());
+    let taken = publisher.counters()[0].bytes;
+    publisher.send("later").unwrap();
+    assert_eq!(publisher.counters()[0].bytes, taken);
+    assert!(is_due());
+    cell.context.flush().unwrap();
+    assert_eq!(sub.recv().unwrap(), "later");
+    cell.until(|| !is_due());
+}
+
+fn who_does_nothing_but_publish_sends_what_is_old<G>(cell: &Cell<G>)
+where
+    G: Ground<Context = LocalContext, Driver = Caller>,
+{
+    let (mut publisher, mut sub) = acquainted(cell);
+    for _ in 0..10 {
+        publisher.send("first").unwrap();
+        let sent = Instant::now();
+        while sent.elapsed() < OLD_AFTER {}
+        publisher.send("second").unwrap();
+        assert_eq!(sub.recv().unwrap(), "first");
+        assert_eq!(sub.recv().unwrap(), "second");
+    }
+}
+
+cells!(
+    [Caller, Spinning] x [Tcp, Ipc]:
+    what_is_published_leaves_with_a_flush_which_is_due_at_once,
+    who_does_nothing_but_publish_sends_what_is_old,
+);
