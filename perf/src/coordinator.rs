@@ -208,6 +208,7 @@ impl<'a> Comparison<'a> {
         sample.latency = latency;
         sample.skew = skew;
         sample.send_ns = outcomes.sender.send_ns;
+        sample.flush_ns = outcomes.sender.flush_ns;
         let delivered: u64 = outcomes.receivers.iter().map(|outcome| outcome.messages).sum();
         sample.drops = Some(self.expected(outcomes.sender.messages).saturating_sub(delivered));
         Ok((sample, outcomes.sender.features))

@@ -253,7 +253,9 @@ pub(crate) struct Outcome {
     pub(crate) allocations: u64,
     pub(crate) latency: Option<Percentiles>,
     pub(crate) skew: Option<Percentiles>,
+    /// Per message of a burst: the time in its `send`, and its share of the flush behind the burst.
     pub(crate) send_ns: Option<f64>,
+    pub(crate) flush_ns: Option<f64>,
     /// Feed: latency in ns by sequence, 0 where nothing came.
     pub(crate) latencies: Vec<u64>,
     pub(crate) features: Option<String>,

@@ -30,6 +30,7 @@ pub(crate) struct Sample {
     pub(crate) latency: Option<Percentiles>,
     pub(crate) skew: Option<Percentiles>,
     pub(crate) send_ns: Option<f64>,
+    pub(crate) flush_ns: Option<f64>,
     pub(crate) drops: Option<u64>,
     /// The machine's, right before.
     pub(crate) pace: Pace,
@@ -134,6 +135,10 @@ impl Row {
         self.of_some(|sample| sample.send_ns)
     }
 
+    pub(crate) fn flush_ns(&self) -> Option<f64> {
+        self.of_some(|sample| sample.flush_ns)
+    }
+
     /// Messages lost over all runs.
     pub(crate) fn drops(&self) -> Option<u64> {
         self.samples.iter().map(|sample| sample.drops).sum()
@@ -177,6 +182,7 @@ impl Row {
         put_percentiles(&mut line, "skew_", self.skew());
         put(&mut line, "published", self.published());
         put(&mut line, "send_ns", self.send_ns());
+        put(&mut line, "flush_ns", self.flush_ns());
         put(&mut line, "allocations_per_message", self.allocations_per_message());
         if let Some(drops) = self.drops() {
             line["drops"] = json!(drops);
@@ -239,7 +245,7 @@ pub(crate) fn features(rows: &[Row]) -> Vec<(String, String)> {
 type Column = (&'static str, fn(&Row) -> Option<String>);
 
 /// All columns, in order.
-const COLUMNS: [Column; 17] = [
+const COLUMNS: [Column; 18] = [
     ("side", |row| Some(row.who.name().to_owned())),
     ("size", |row| Some(format!("{} B", row.size))),
     ("subs", |row| (row.subscribers > 1).then(|| row.subscribers.to_string())),
@@ -259,6 +265,7 @@ const COLUMNS: [Column; 17] = [
         row.skew().map(|of| format!("{}/{}/{}", short(of.p50), short(of.p99), short(of.p999)))
     }),
     ("ns in send", |row| row.send_ns().map(short)),
+    ("ns in flush", |row| row.flush_ns().map(short)),
     ("drops", |row| row.drops().map(|drops| drops.to_string())),
     ("CPU s/M", |row| Some(short(row.cpu_s_per_million()))),
 ];

@@ -36,6 +36,7 @@ impl Outcomes {
             latency,
             skew,
             send_ns: None,
+            flush_ns: None,
             drops: None,
             pace,
         }

@@ -17,6 +17,7 @@ pub(crate) fn row(command: &str, who: Who) -> Row {
         latency: (work != Work::Throughput).then_some(percentiles),
         skew: is_fan_out.then_some(percentiles),
         send_ns: is_fan_out.then_some(7.0),
+        flush_ns: is_fan_out.then_some(8.0),
         drops: is_fan_out.then_some(1),
         pace: Pace::measure(),
     };
@@ -57,7 +58,7 @@ const ALLOCATIONS: &str = "allocations_per_message";
 
 #[test]
 fn a_line_has_exactly_its_keys_in_order() {
-    let fan_out = ["published", "send_ns", ALLOCATIONS, "drops"];
+    let fan_out = ["published", "send_ns", "flush_ns", ALLOCATIONS, "drops"];
     for (command, more) in [
         ("throughput", vec![ALLOCATIONS]),
         ("latency", [&LATENCY[..], &[ALLOCATIONS]].concat()),

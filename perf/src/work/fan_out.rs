@@ -3,7 +3,7 @@
 //! Two kinds of runs: without pace and without loss (the sender of `throughput.rs`), and paced,
 //! where a message counts from when it was due to when each subscriber has it; its skew is the
 //! time from the first of them to the last. Paced runs begin with bursts below the high-water
-//! mark, in which the time spent in `send` is taken.
+//! mark, of which the time spent in `send` is taken, and in the flush of those sides that gather.
 //!
 //! Deliberately absent: a thread per subscriber. One thread sees all of them in one order, so
 //! skew needs no clock of several cores.
@@ -38,7 +38,7 @@ pub(crate) fn send_paced<S: Side, O: Outgoing>(run: &Run<'_, S>, mut socket: O) 
     stalled::fill(run, &mut socket)?;
     let topics = u32::try_from(run.load.topics.max(1)).expect("topics fit their field");
     let mut body = vec![0; run.load.size];
-    let send_ns = send_bursts(run, &mut socket, &mut body, topics)?;
+    let [send_ns, flush_ns] = send_bursts(run, &mut socket, &mut body, topics)?;
     let mut send = |socket: &mut O, sequence: u32, due| {
         write_topic(&mut body, (sequence & !WARM_UP) % topics);
         write_stamp(&mut body, sequence, due);
@@ -54,20 +54,21 @@ pub(crate) fn send_paced<S: Side, O: Outgoing>(run: &Run<'_, S>, mut socket: O) 
     run.conclude(&mut socket)?;
     let mut outcome = meter.stop(sent, elapsed_ns);
     outcome.send_ns = Some(send_ns);
+    outcome.flush_ns = Some(flush_ns);
     run.finish_sender(outcome)
 }
 
-/// The median over bursts of the time per `send`.
+/// The medians over bursts of the time per message in `send`, and in the flush behind the burst.
 fn send_bursts<S: Side>(
     run: &Run<'_, S>,
     socket: &mut impl Outgoing,
     body: &mut [u8],
     topics: u32,
-) -> Result<f64> {
+) -> Result<[f64; 2]> {
     let burst = run.load.burst;
     let delivery_ns = DRAIN_NS + DRAIN_NS_PER_BYTE * run.load.size as u64;
     let drain_ns = MILLISECOND + burst as u64 * run.load.subscribers as u64 * delivery_ns;
-    let mut times = Vec::with_capacity(BURSTS);
+    let [mut sends, mut flushes] = [(); 2].map(|()| Vec::with_capacity(BURSTS));
     write_stamp(body, WARM_UP, 0);
     for _ in 0..BURSTS {
         let started = clock::now();
@@ -75,11 +76,14 @@ fn send_bursts<S: Side>(
             write_topic(body, message as u32 % topics);
             socket.send(body)?;
         }
-        times.push((clock::now() - started) as f64 / burst as f64);
+        let sent = clock::now();
         socket.flush()?;
+        let flushed = clock::now();
+        sends.push((sent - started) as f64 / burst as f64);
+        flushes.push((flushed - sent) as f64 / burst as f64);
         run.side.pass(clock::now() + drain_ns)?;
     }
-    Ok(median(times.into_iter().skip(BURSTS_OF_WARM_UP)))
+    Ok([sends, flushes].map(|times| median(times.into_iter().skip(BURSTS_OF_WARM_UP))))
 }
 
 /// Receives for all subscribers.
