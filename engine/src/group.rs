@@ -2,10 +2,13 @@
 //!
 //! Every buffer id has one block at all times. A completion takes a block back: what the kernel
 //! wrote is published and handed up as a slice, and the id waits in a list. At the start of the
-//! next turn each waiting id is lent again, with the same block if nobody kept a slice of it, else
-//! with a fresh one. The invariant: a block whose id is with the kernel is not touched here.
+//! next turn as many are lent again as the group is wide, each with the same block if nobody kept a
+//! slice of it, else with a fresh one. The invariant: a block whose id is with the kernel is not
+//! touched here.
 //!
-//! Deliberately absent: growing. A group found empty ends a receive, which is then armed again.
+//! A group found empty ends a receive, which is then armed again. Where that happens and the
+//! buffers come back nearly empty, more of them are lent; where they come back full, few, which
+//! stay in the caches.
 
 use std::mem;
 use std::ptr::{self, NonNull};
@@ -25,6 +28,9 @@ pub(crate) const GROUP: u16 = 0;
 /// What the kernel accepts.
 const BUFFERS_MAX: u16 = 1 << 15;
 
+/// Bytes that the buffers of one turn bring together, where more of them would bring more.
+const TURN_SIZE: usize = 128 * 1024;
+
 /// Unused blocks that are kept, per buffer of the group: what applications hold on to for a while
 /// comes back without the allocator being asked.
 const KEPT_PER_BUFFER: usize = 8;
@@ -32,14 +38,20 @@ const KEPT_PER_BUFFER: usize = 8;
 pub(crate) struct Group {
     /// One entry per buffer, read by the kernel, in a mapping of its own.
     entries: NonNull<BufRingEntry>,
-    /// One less than the number of buffers, a power of two.
+    /// One less than the number of entries, a power of two.
     mask: u16,
     /// Entries written so far, modulo 2¹⁶.
     tail: u16,
-    /// The block of each buffer id.
+    /// The block of each buffer id that was lent by now.
     blocks: Vec<BlockWriter>,
     /// Ids that the kernel has given back.
     returned: Vec<u16>,
+    /// Buffers that are lent at once, between `width_min` and the number of entries.
+    width: usize,
+    width_min: usize,
+    /// Buffers that came back since some were lent, and the bytes in them.
+    taken: usize,
+    received: usize,
     pool: Pool,
 }
 
@@ -48,16 +60,21 @@ impl Group {
     ///
     /// The group must outlive all receives of the ring, or be [leaked](Self::leak).
     pub(crate) fn register(ring: &Ring, config: &Config) -> Result<Self, Error> {
-        let count = config.buffers.clamp(1, BUFFERS_MAX).next_power_of_two();
+        let width = config.buffers.clamp(1, BUFFERS_MAX);
+        let count = config.buffers_max.clamp(width, BUFFERS_MAX).next_power_of_two();
         let size = u32::try_from(config.buffer_size).unwrap_or(0);
         assert!(size > 0, "a lent buffer has room, and its size fits 32 bits");
-        let pool = Pool::new(config.buffer_size, usize::from(count) * KEPT_PER_BUFFER);
+        let pool = Pool::new(config.buffer_size, usize::from(width) * KEPT_PER_BUFFER);
         let mut group = Self {
             entries: map(count)?,
             mask: count - 1,
             tail: 0,
-            blocks: (0..count).map(|_| pool.take()).collect(),
-            returned: (0..count).collect(),
+            blocks: Vec::new(),
+            returned: Vec::with_capacity(usize::from(count)),
+            width: usize::from(width),
+            width_min: usize::from(width),
+            taken: 0,
+            received: 0,
             pool,
         };
         let address = group.entries.as_ptr() as u64;
@@ -65,13 +82,13 @@ impl Group {
         // when the kernel keeps the pages pinned on its own account.
         unsafe { ring.submitter().register_buf_ring_with_flags(address, count, GROUP, 0) }
             .map_err(|error| Error::from_io(&error))?;
-        group.lend_returned();
+        group.lend_again();
         Ok(group)
     }
 
-    /// How many buffers the group has.
-    pub(crate) fn len(&self) -> usize {
-        self.blocks.len()
+    /// How many buffers the kernel has.
+    pub(crate) fn lent(&self) -> usize {
+        self.blocks.len() - self.returned.len()
     }
 
     /// Takes back the buffer `id`, into which the kernel wrote `len` bytes. `None`: none at all.
@@ -79,6 +96,8 @@ impl Group {
     pub(crate) fn take_back(&mut self, id: u16, len: usize) -> Option<Slice> {
         debug_assert!(!self.returned.contains(&id), "the kernel had this buffer");
         self.returned.push(id);
+        self.taken += 1;
+        self.received += len;
         if len == 0 {
             return None;
         }
@@ -90,17 +109,34 @@ impl Group {
         Some(block.slice(0..len))
     }
 
-    /// Lends again what was taken back.
+    /// Lends again what was taken back, or more, or less.
     #[inline]
     pub(crate) fn lend_returned(&mut self) {
-        if self.returned.is_empty() {
-            return;
+        if self.taken > 0 {
+            self.adapt();
+            self.lend_again();
         }
-        let mut returned = mem::take(&mut self.returned);
-        for id in returned.drain(..) {
+    }
+
+    /// Chooses the width by what the buffers brought.
+    fn adapt(&mut self) {
+        let mean = self.received / self.taken;
+        let fitting = TURN_SIZE / mean.max(1);
+        if fitting < self.width || self.lent() == 0 {
+            let width_max = usize::from(self.mask + 1).min(2 * self.width);
+            self.width = fitting.clamp(self.width_min, width_max);
+        }
+        (self.taken, self.received) = (0, 0);
+    }
+
+    fn lend_again(&mut self) {
+        while self.lent() < self.width {
+            let id = self.returned.pop().unwrap_or_else(|| {
+                self.blocks.push(self.pool.take());
+                self.blocks.len() as u16 - 1
+            });
             self.lend(id);
         }
-        self.returned = returned;
         // SAFETY: the first entry is part of the mapping, which was zeroed.
         let tail = unsafe { BufRingEntry::tail(self.entries.as_ptr()) };
         // SAFETY: the tail is an aligned field of the first entry, and the kernel only reads it.

@@ -315,7 +315,7 @@ impl Reactor {
     /// Whether some had to stay behind, or ended instead.
     fn arm_again(&mut self, out: &mut Vec<Completion>) -> bool {
         let mut has_ended = false;
-        for _ in 0..self.group.len() {
+        for _ in 0..self.group.lent() {
             let next = self.starved.pop_front().or_else(|| self.sated.pop_front());
             let Some(token) = next else { break };
             match self.slots.get_mut(token) {

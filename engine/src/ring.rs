@@ -37,16 +37,20 @@ use fork::Epoch;
 pub struct Config {
     /// Operations that can be submitted at once; the kernel rounds up to a power of two.
     pub entries: u32,
-    /// Buffers lent for receiving; rounded up to a power of two, 32,768 at most.
+    /// Buffers lent for receiving at once, as long as they come back full: few, so that they stay in
+    /// the caches.
     pub buffers: u16,
+    /// Lent at once where many receives bring little each; not below `buffers`, 32,768 at most.
+    pub buffers_max: u16,
     /// Bytes in each of them.
     pub buffer_size: usize,
 }
 
 impl Default for Config {
-    /// 256 operations, 16 buffers of 64 KiB: each takes what one send of the other side carries.
+    /// 256 operations, 16 to 64 buffers of 64 KiB: each takes what one send of the other side
+    /// carries.
     fn default() -> Self {
-        Self { entries: 256, buffers: 16, buffer_size: 64 * 1024 }
+        Self { entries: 256, buffers: 16, buffers_max: 64, buffer_size: 64 * 1024 }
     }
 }
 

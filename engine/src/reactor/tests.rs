@@ -26,7 +26,7 @@ impl Rig {
 
     /// A reactor whose group a test can empty: 4 buffers of 1 KiB.
     fn small() -> Self {
-        Self::new(&Config { entries: 8, buffers: 4, buffer_size: 1024 })
+        Self::new(&Config { entries: 8, buffers: 4, buffers_max: 4, buffer_size: 1024 })
     }
 
     fn turn(&mut self, wait: Wait) {
@@ -225,6 +225,33 @@ fn a_flood_does_not_starve_the_others() {
             write_some(&mut &pairs[owner].0, &mut &slice[..]);
         }
     }
+}
+
+#[test]
+fn where_many_receives_bring_little_more_buffers_are_lent_until_a_flood_fills_them() {
+    let buffer_size = 64 * 1024;
+    let mut rig = Rig::new(&Config { entries: 8, buffers: 2, buffers_max: 8, buffer_size });
+    let mut pairs: Vec<_> = (0..8).map(|_| UnixStream::pair().unwrap()).collect();
+    let receive = |(owner, pair): (u32, &(UnixStream, UnixStream))| {
+        rig.reactor.receive(owner, pair.1.as_fd())
+    };
+    let receives: Vec<_> = (0..).zip(&pairs).map(receive).collect();
+    assert_eq!(rig.reactor.group.lent(), 2);
+    for _ in 0..2 {
+        pairs.iter_mut().for_each(|pair| pair.0.write_all(b"little").unwrap());
+        for &receive in &receives {
+            assert_eq!(rig.receive_exactly(receive, 6), b"little");
+        }
+    }
+    rig.turn(Wait::No);
+    assert_eq!(rig.reactor.group.lent(), 8);
+    let flood = pattern(2 * buffer_size);
+    for _ in 0..4 {
+        pairs[0].0.write_all(&flood).unwrap();
+        assert!(rig.receive_exactly(receives[0], flood.len()) == flood, "bytes were lost");
+    }
+    rig.turn(Wait::No);
+    assert_eq!(rig.reactor.group.lent(), 2);
 }
 
 #[test]
