@@ -9,6 +9,8 @@
 //! A group found empty ends a receive, which is then armed again. Where that happens and the
 //! buffers come back nearly empty, more of them are lent; where they come back full, few, which
 //! stay in the caches.
+//!
+//! Deliberately absent: buffers beyond those that it began with.
 
 use std::mem;
 use std::ptr::{self, NonNull};
@@ -28,25 +30,25 @@ pub(crate) const GROUP: u16 = 0;
 /// What the kernel accepts.
 const BUFFERS_MAX: u16 = 1 << 15;
 
-/// Bytes that the buffers of one turn bring together, where more of them would bring more.
+/// As many buffers are lent as bring this together, if they bring what they did in the last turn.
 const TURN_SIZE: usize = 128 * 1024;
 
-/// Unused blocks that are kept, per buffer of the group: what applications hold on to for a while
-/// comes back without the allocator being asked.
+/// Unused blocks that are kept, per buffer that is lent at least: what applications hold on to for
+/// a while comes back without the allocator being asked.
 const KEPT_PER_BUFFER: usize = 8;
 
 pub(crate) struct Group {
-    /// One entry per buffer, read by the kernel, in a mapping of its own.
+    /// Read by the kernel, in a mapping of its own: one for each buffer, or more.
     entries: NonNull<BufRingEntry>,
     /// One less than the number of entries, a power of two.
     mask: u16,
     /// Entries written so far, modulo 2¹⁶.
     tail: u16,
-    /// The block of each buffer id that was lent by now.
+    /// The block of each buffer id.
     blocks: Vec<BlockWriter>,
     /// Ids that the kernel has given back.
     returned: Vec<u16>,
-    /// Buffers that are lent at once, between `width_min` and the number of entries.
+    /// Buffers that are lent at once, `width_min` to all of them.
     width: usize,
     width_min: usize,
     /// Buffers that came back since some were lent, and the bytes in them.
@@ -56,12 +58,13 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Registers a group with `ring` and lends all of its buffers.
+    /// Registers a group with `ring` and lends the first of its buffers.
     ///
     /// The group must outlive all receives of the ring, or be [leaked](Self::leak).
     pub(crate) fn register(ring: &Ring, config: &Config) -> Result<Self, Error> {
         let width = config.buffers.clamp(1, BUFFERS_MAX);
-        let count = config.buffers_max.clamp(width, BUFFERS_MAX).next_power_of_two();
+        let width_max = config.buffers_max.clamp(width, BUFFERS_MAX);
+        let count = width_max.next_power_of_two();
         let size = u32::try_from(config.buffer_size).unwrap_or(0);
         assert!(size > 0, "a lent buffer has room, and its size fits 32 bits");
         let pool = Pool::new(config.buffer_size, usize::from(width) * KEPT_PER_BUFFER);
@@ -69,8 +72,8 @@ impl Group {
             entries: map(count)?,
             mask: count - 1,
             tail: 0,
-            blocks: Vec::new(),
-            returned: Vec::with_capacity(usize::from(count)),
+            blocks: (0..width_max).map(|_| pool.take()).collect(),
+            returned: (0..width_max).rev().collect(),
             width: usize::from(width),
             width_min: usize::from(width),
             taken: 0,
@@ -82,7 +85,7 @@ impl Group {
         // when the kernel keeps the pages pinned on its own account.
         unsafe { ring.submitter().register_buf_ring_with_flags(address, count, GROUP, 0) }
             .map_err(|error| Error::from_io(&error))?;
-        group.lend_again();
+        group.fill_up();
         Ok(group)
     }
 
@@ -109,12 +112,12 @@ impl Group {
         Some(block.slice(0..len))
     }
 
-    /// Lends again what was taken back, or more, or less.
+    /// Lends as many as are to be lent at once.
     #[inline]
-    pub(crate) fn lend_returned(&mut self) {
+    pub(crate) fn lend(&mut self) {
         if self.taken > 0 {
             self.adapt();
-            self.lend_again();
+            self.fill_up();
         }
     }
 
@@ -123,19 +126,17 @@ impl Group {
         let mean = self.received / self.taken;
         let fitting = TURN_SIZE / mean.max(1);
         if fitting < self.width || self.lent() == 0 {
-            let width_max = usize::from(self.mask + 1).min(2 * self.width);
-            self.width = fitting.clamp(self.width_min, width_max);
+            let width = fitting.clamp(self.width / 2, self.width * 2);
+            self.width = width.clamp(self.width_min, self.blocks.len());
         }
         (self.taken, self.received) = (0, 0);
     }
 
-    fn lend_again(&mut self) {
-        while self.lent() < self.width {
-            let id = self.returned.pop().unwrap_or_else(|| {
-                self.blocks.push(self.pool.take());
-                self.blocks.len() as u16 - 1
-            });
-            self.lend(id);
+    fn fill_up(&mut self) {
+        while self.lent() < self.width
+            && let Some(id) = self.returned.pop()
+        {
+            self.write_entry(id);
         }
         // SAFETY: the first entry is part of the mapping, which was zeroed.
         let tail = unsafe { BufRingEntry::tail(self.entries.as_ptr()) };
@@ -146,7 +147,7 @@ impl Group {
     }
 
     /// Writes the next entry; the kernel sees it once the tail is stored.
-    fn lend(&mut self, id: u16) {
+    fn write_entry(&mut self, id: u16) {
         let block = &mut self.blocks[usize::from(id)];
         if block.is_unique() {
             block.reset();

@@ -204,7 +204,7 @@ impl Reactor {
             // Empty, if nothing has come since the last turn.
             let _ = rustix::io::read(outside.as_fd(), &mut [0; 8]);
         }
-        self.group.lend_returned();
+        self.group.lend();
         let is_behind = self.catch_up(out);
         let entered = self.ring.enter(if is_behind { Wait::No } else { wait });
         self.reap(out);
@@ -311,8 +311,8 @@ impl Reactor {
         }
     }
 
-    /// Arms receives again, as many as there are buffers: those first that got nothing last time.
-    /// Whether some had to stay behind, or ended instead.
+    /// Arms receives again, as many as the kernel has buffers: those first that got nothing last
+    /// time. Whether some had to stay behind, or ended instead.
     fn arm_again(&mut self, out: &mut Vec<Completion>) -> bool {
         let mut has_ended = false;
         for _ in 0..self.group.lent() {

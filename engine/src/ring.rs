@@ -37,10 +37,10 @@ use fork::Epoch;
 pub struct Config {
     /// Operations that can be submitted at once; the kernel rounds up to a power of two.
     pub entries: u32,
-    /// Buffers lent for receiving at once, as long as they come back full: few, so that they stay in
-    /// the caches.
+    /// Buffers lent for receiving at once, as long as they come back full: few, so that they stay
+    /// in the caches.
     pub buffers: u16,
-    /// Lent at once where many receives bring little each; not below `buffers`, 32,768 at most.
+    /// Lent at once where many receives bring little each: no fewer than `buffers`, 32,768 at most.
     pub buffers_max: u16,
     /// Bytes in each of them.
     pub buffer_size: usize,

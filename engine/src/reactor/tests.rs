@@ -245,13 +245,13 @@ fn where_many_receives_bring_little_more_buffers_are_lent_until_a_flood_fills_th
     }
     rig.turn(Wait::No);
     assert_eq!(rig.reactor.group.lent(), 8);
-    let flood = pattern(2 * buffer_size);
-    for _ in 0..4 {
+    let flood = pattern(100_000);
+    for _ in 0..8 {
         pairs[0].0.write_all(&flood).unwrap();
         assert!(rig.receive_exactly(receives[0], flood.len()) == flood, "bytes were lost");
     }
     rig.turn(Wait::No);
-    assert_eq!(rig.reactor.group.lent(), 2);
+    assert!(rig.reactor.group.lent() < 8);
 }
 
 #[test]
