@@ -69,7 +69,7 @@ pub(crate) trait Behaviour: Sized {
     /// Whether connecting twice to one endpoint is one connection.
     const CONNECTS_ONCE: bool = false;
 
-    /// Whether what is sent goes to all peers that want it, not to one.
+    /// Whether what is sent goes to each peer that wants it, so that a peer gets a part of all.
     const PUBLISHES: bool = false;
 
     fn new(setup: &Setup) -> Self;

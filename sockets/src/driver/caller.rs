@@ -8,7 +8,7 @@
 
 mod gathering;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
@@ -28,6 +28,9 @@ use zring_transports::worker::{Crew, Worker};
 use super::{AnyContext, Drive, Driver, have_pending, is_over};
 use crate::Error;
 use gathering::{Gathering, LARGE_SIZES, Leaving};
+
+/// A message to one peer this long after the last flush is a lone one, and leaves at once.
+const LONE_AFTER: Duration = Duration::from_micros(20);
 
 /// How a caller-driven context waits, once it has a ring: from the first tcp or ipc endpoint on.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -78,14 +81,15 @@ impl Wait {
 /// thread is panicking.
 ///
 /// # Bursts
-/// A message to one peer leaves within its `send` if nothing waits before it and the last one left
-/// 20 µs ago or earlier, or something was received since. What follows closely gathers, and so does
-/// all that a publisher sends, whose `send` costs the same for one subscriber and for a thousand:
-/// up to 64 KiB, or 1 MiB from a publisher and of frames of 4 to 32 KiB. It leaves once there is as
-/// much, when a pipe is full, and with the next call that receives, polls, [turns](Self::turn) or
-/// [flushes](Self::flush), however long that takes; and with a `send` by which it has doubled and
-/// is a millisecond old. Who makes no other call behind a burst, or behind what is published, calls
-/// `flush`.
+/// A message leaves within its `send` if none waits before it but published ones, and the last one
+/// left 20 µs ago or earlier, or something was received since. What follows closely gathers, and so
+/// does all that a publisher sends, lone or not, so that its `send` costs the same however many
+/// subscribers there are. Up to 64 KiB gather, or 1 MiB from a publisher and of frames of 4 to 32
+/// KiB. All leaves once there is as much, when a pipe is full, and with the next call that
+/// receives, polls, [turns](Self::turn) or [flushes](Self::flush), however long that takes. It also
+/// leaves with a `send` that finds it a millisecond old, which one of 256 looks for, and of the
+/// first ones the second, fourth, eighth and so on. Who makes no other call behind a burst, or
+/// behind what is published, calls `flush`.
 ///
 /// # Destructors
 /// A body of [`Bytes::from_owner`](bytes::Bytes::from_owner) may be dropped within a call of the
@@ -108,7 +112,9 @@ impl LocalContext {
             pools: log_pools(),
             names: Names::default(),
             worker: RefCell::new(None),
-            gathering: Gathering::default(),
+            addressed: Gathering::default(),
+            published: Gathering::default(),
+            left_at: Cell::new(None),
             epoch: Epoch::current_or_endless(),
         };
         Self { driver: Caller { shared: Rc::new(shared) } }
@@ -142,11 +148,11 @@ impl LocalContext {
     /// endpoint.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        if !self.driver.shared.gathering.is_empty() {
+        let Ok(worker) = self.driver.shared.worker.try_borrow() else {
             return Some(Instant::now());
-        }
-        let worker = self.driver.shared.worker.try_borrow();
-        worker.map_or_else(|_| Some(Instant::now()), |worker| worker.as_ref()?.deadline())
+        };
+        let deadline = worker.as_ref()?.deadline();
+        if self.driver.shared.has_gathered() { Some(Instant::now()) } else { deadline }
     }
 
     /// Calls `f` with a descriptor that polls readable when a call is due, besides the
@@ -206,7 +212,11 @@ struct Shared {
     names: Names,
     /// Opened with the first wire endpoint.
     worker: RefCell<Option<Worker>>,
-    gathering: Gathering,
+    /// What was sent to one peer each.
+    addressed: Gathering,
+    published: Gathering,
+    /// When something that had gathered left last.
+    left_at: Cell<Option<Instant>>,
     /// The process that has the ring.
     epoch: Epoch,
 }
@@ -219,11 +229,11 @@ impl Shared {
     ) -> Result<Option<T>, Error> {
         let Ok(mut worker) = self.worker.try_borrow_mut() else { return Ok(None) };
         let Some(worker) = &mut *worker else { return Ok(None) };
-        let gathered = self.gathering.len();
+        let gathered = self.gathered();
         let answer = f(worker)?;
-        if self.gathering.len() != gathered {
+        if self.gathered() != gathered {
             // Sent meanwhile, by a destructor or by what is called with the descriptor.
-            self.gathering.clear();
+            self.clear();
             worker.flush()?;
         }
         Ok(Some(answer))
@@ -243,8 +253,8 @@ impl Shared {
         if self.is_within_call() {
             return Err(Error::WouldBlock);
         }
-        if self.gathering.clear() {
-            self.gathering.note_left();
+        if self.clear() {
+            self.left_at.set(Some(Instant::now()));
         }
         self.call(|worker| worker.turn(wait, || have_pending(inboxes))).map(drop)
     }
@@ -278,9 +288,7 @@ impl Shared {
 
     fn flush(&self) -> Result<(), Error> {
         let is_idle = |worker: &Option<Worker>| worker.as_ref().is_none_or(Worker::is_idle);
-        if self.gathering.is_empty()
-            && self.worker.try_borrow().is_ok_and(|worker| is_idle(&worker))
-        {
+        if !self.has_gathered() && self.worker.try_borrow().is_ok_and(|worker| is_idle(&worker)) {
             return Ok(());
         }
         self.flush_by(Worker::flush, 0)
@@ -295,26 +303,50 @@ impl Shared {
     ) -> Result<(), Error> {
         if self.is_within_call() {
             // It leaves behind that call.
-            self.gathering.keep(message);
+            self.addressed.keep(message);
             return Ok(());
         }
-        self.gathering.clear();
+        self.clear();
         self.mailbox.wake().set_answering(false);
         self.call(flush)?;
-        self.gathering.note_left();
+        self.left_at.set(Some(Instant::now()));
         Ok(())
+    }
+
+    #[inline]
+    fn gathering(&self, is_published: bool) -> &Gathering {
+        if is_published { &self.published } else { &self.addressed }
+    }
+
+    fn has_gathered(&self) -> bool {
+        !(self.addressed.is_empty() && self.published.is_empty())
+    }
+
+    fn gathered(&self) -> usize {
+        self.addressed.len() + self.published.len()
+    }
+
+    /// What has gathered is on its way. Answers whether that was anything.
+    fn clear(&self) -> bool {
+        self.addressed.clear() | self.published.clear()
     }
 
     #[cold]
     fn gather_large(&self, len: usize, is_published: bool, has_more: bool) -> Result<(), Error> {
-        let message = self.gathering.add_large(len, is_published, has_more);
+        let message = self.gathering(is_published).add_large(len, is_published, has_more);
         message.map_or(Ok(()), |message| self.look(message, is_published))
     }
 
+    /// A message was written that is the first to gather, or at which what has gathered is looked
+    /// at.
     #[cold]
     fn look(&self, message: usize, is_published: bool) -> Result<(), Error> {
-        let is_answer = self.mailbox.wake().is_answering();
-        match self.gathering.look(message, !is_published, is_answer) {
+        let is_late = |at: Instant| at.elapsed() >= LONE_AFTER;
+        let is_lone = || {
+            let is_answer = || self.mailbox.wake().is_answering();
+            !is_published && (is_answer() || self.left_at.get().is_none_or(is_late))
+        };
+        match self.gathering(is_published).look(message, is_lone) {
             Leaving::Nothing => Ok(()),
             Leaving::Lone => self.flush_by(Worker::flush_lone, message),
             Leaving::All => self.flush_by(Worker::flush, message),
@@ -364,7 +396,7 @@ impl Drive for Caller {
         if len >= LARGE_SIZES.start {
             return self.shared.gather_large(len, is_published, has_more);
         }
-        match self.shared.gathering.add(len, is_published, has_more) {
+        match self.shared.gathering(is_published).add(len, is_published, has_more) {
             Some(message) => self.shared.look(message, is_published),
             None => Ok(()),
         }
@@ -372,7 +404,7 @@ impl Drive for Caller {
 
     #[inline]
     fn flush_gathered(&self) -> Result<(), Error> {
-        if self.shared.gathering.is_empty() { Ok(()) } else { self.shared.flush() }
+        if self.shared.has_gathered() { self.shared.flush() } else { Ok(()) }
     }
 
     #[inline]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tests::{Cell, Ground, cells};
 use zring::pattern::{Pub as PubPattern, Sub as SubPattern};
-use zring::{Caller, Context, IoThreads, LocalContext, Pub, Socket, Sub};
+use zring::{Caller, Context, IoThreads, LocalContext, Pub, Pull, Push, Socket, Sub};
 
 /// What has gathered for so long is old.
 const OLD_AFTER: Duration = Duration::from_millis(1);
@@ -52,7 +52,9 @@ where
 {
     let (mut publisher, mut sub) = acquainted(cell);
     for _ in 0..10 {
+        let taken = publisher.counters()[0].bytes;
         publisher.send("first").unwrap();
+        assert_eq!(publisher.counters()[0].bytes, taken);
         let sent = Instant::now();
         while sent.elapsed() < OLD_AFTER {}
         publisher.send("second").unwrap();
@@ -61,8 +63,40 @@ where
     }
 }
 
+/// A message to one peer does not wait for what was published before it, and takes it along.
+fn a_lone_message_leaves_though_something_is_published<G>(cell: &Cell<G>)
+where
+    G: Ground<Context = LocalContext, Driver = Caller>,
+{
+    let (mut publisher, mut sub) = acquainted(cell);
+    let mut pull = Pull::new(&Context::new()).unwrap();
+    let mut push = Push::new(&cell.context).unwrap();
+    push.connect(&pull.bind(&cell.endpoint()).unwrap()).unwrap();
+    cell.until(|| push.counters().iter().any(|peer| peer.is_connected));
+    publisher.send("published").unwrap();
+    push.send("lone").unwrap();
+    assert_eq!(pull.recv().unwrap(), "lone");
+    assert_eq!(sub.recv().unwrap(), "published");
+}
+
+/// Nothing can be due where nothing happens without a call.
+fn without_a_ring_nothing_that_was_sent_is_due<G>(cell: &Cell<G>)
+where
+    G: Ground<Context = LocalContext, Driver = Caller>,
+{
+    let mut publisher = Pub::new(&cell.context).unwrap();
+    let mut sub = Sub::new(&cell.context).unwrap();
+    sub.subscribe("").unwrap();
+    sub.connect(&publisher.bind(&cell.endpoint()).unwrap()).unwrap();
+    publisher.send("here").unwrap();
+    assert_eq!(cell.context.deadline(), None);
+    assert_eq!(sub.recv().unwrap(), "here");
+}
+
+cells!([Caller, Spinning] x [Inproc]: without_a_ring_nothing_that_was_sent_is_due);
 cells!(
     [Caller, Spinning] x [Tcp, Ipc]:
     what_is_published_leaves_with_a_flush_which_is_due_at_once,
     who_does_nothing_but_publish_sends_what_is_old,
+    a_lone_message_leaves_though_something_is_published,
 );

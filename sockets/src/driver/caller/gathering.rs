@@ -3,8 +3,9 @@
 //! A burst gathers, so that it costs few system calls. What a publisher sends gathers even if it is
 //! alone: a system call for each subscriber would make `send` cost what its subscribers do.
 //!
-//! Invariant: what has gathered is looked at whenever it may have doubled, so that it leaves with a
-//! `send` that finds it old, and a message costs no look at the clock.
+//! Invariant: what has gathered is looked at whenever it may have doubled, and at the latest after
+//! some more messages, so that it leaves with a `send` that finds it old, and few messages cost a
+//! look at the clock.
 //!
 //! Deliberately absent: a timer. Nobody but the caller could serve it.
 
@@ -23,10 +24,10 @@ pub(super) const LARGE_SIZES: Range<usize> = 4 * 1024..32 * 1024;
 /// What they count, as a divisor; and what is published, of which each of many subscribers gets a
 /// part: the parts are to be worth a send each.
 const SHARE: usize = 16;
-/// A message this long after the last flush is a lone one, and leaves at once.
-const LONE_AFTER: Duration = Duration::from_micros(20);
 /// What has gathered for so long is old, and leaves with the `send` that finds it so.
 const OLD_AFTER: Duration = Duration::from_millis(1);
+/// Messages that may gather between two looks, if they are alike.
+const LOOK_AFTER: usize = 256;
 
 /// What leaves now.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -46,8 +47,8 @@ pub(super) struct Gathering {
     room: Cell<usize>,
     /// What the message counts that is being written.
     begun: Cell<usize>,
-    /// When the first of it was sent; if nothing has gathered, when something left last.
-    since: Cell<Option<Instant>>,
+    /// When the first of it was sent.
+    begun_at: Cell<Option<Instant>>,
 }
 
 impl Gathering {
@@ -88,26 +89,23 @@ impl Gathering {
         self.add(len, is_shared, has_more)
     }
 
-    /// Adds a message that has to be looked at, if it does not leave.
-    pub(super) fn look(&self, message: usize, may_be_lone: bool, is_answer: bool) -> Leaving {
-        self.look_at(Instant::now(), message, may_be_lone, is_answer)
-    }
-
-    fn look_at(&self, now: Instant, message: usize, may_be_lone: bool, is_answer: bool) -> Leaving {
+    /// Adds a message that has to be looked at, if it does not leave; `is_lone` tells whether it
+    /// leaves if nothing waits before it.
+    pub(super) fn look(&self, message: usize, is_lone: impl FnOnce() -> bool) -> Leaving {
         let len = self.len() + message;
         if len + message > GATHER_SIZE {
             return Leaving::All;
         }
-        let is_since = |time: Duration| self.since.get().is_none_or(|at| now - at >= time);
         if self.is_empty() {
-            if may_be_lone && (is_answer || is_since(LONE_AFTER)) {
+            if is_lone() {
                 return Leaving::Lone;
             }
-            self.since.set(Some(now));
-        } else if is_since(OLD_AFTER) {
+            self.begun_at.set(Some(Instant::now()));
+        } else if self.begun_at.get().is_none_or(|at| at.elapsed() >= OLD_AFTER) {
             return Leaving::All;
         }
-        self.bound.set(GATHER_SIZE.min(2 * len));
+        let step = len.min(LOOK_AFTER * message);
+        self.bound.set(GATHER_SIZE.min(len + step));
         self.room.set(self.bound.get() - len);
         Leaving::Nothing
     }
@@ -123,64 +121,80 @@ impl Gathering {
         self.bound.set(0);
         self.room.replace(0) > 0
     }
-
-    /// What was here has left.
-    pub(super) fn note_left(&self) {
-        self.since.set(Some(Instant::now()));
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const PUBLISHED: bool = false;
-    const TO_ONE: bool = true;
     const LEN: usize = 100;
 
-    /// Looks at a message that is no answer.
-    fn look(gathering: &Gathering, now: Instant, may_be_lone: bool) -> Leaving {
-        gathering.look_at(now, LEN, may_be_lone, false)
+    /// Sends messages of one frame to one peer, none of them old, until all leave. Answers which
+    /// were looked at.
+    fn looks(len: usize) -> Vec<usize> {
+        let gathering = Gathering::default();
+        let mut looks = Vec::new();
+        for count in 1.. {
+            let Some(message) = gathering.add(len, false, false) else { continue };
+            looks.push(count);
+            if gathering.look(message, || false) == Leaving::All {
+                break;
+            }
+            gathering.begun_at.set(Some(Instant::now() + Duration::from_secs(3600)));
+        }
+        looks
     }
 
     #[test]
-    fn a_message_to_one_peer_is_a_lone_one_after_a_pause_and_as_an_answer() {
-        let (gathering, now) = (Gathering::default(), Instant::now());
-        assert_eq!(look(&gathering, now, TO_ONE), Leaving::Lone);
-        gathering.since.set(Some(now));
-        assert_eq!(look(&gathering, now + LONE_AFTER, TO_ONE), Leaving::Lone);
-        assert_eq!(gathering.look_at(now, LEN, TO_ONE, true), Leaving::Lone);
-        assert_eq!(look(&gathering, now, TO_ONE), Leaving::Nothing);
-        assert_eq!(gathering.look_at(now + LONE_AFTER, LEN, TO_ONE, true), Leaving::Nothing);
-    }
-
-    #[test]
-    fn what_is_published_is_no_lone_message() {
-        let (gathering, now) = (Gathering::default(), Instant::now());
-        assert_eq!(gathering.look_at(now, LEN, PUBLISHED, true), Leaving::Nothing);
+    fn a_lone_message_is_one_that_nothing_waits_before() {
+        let gathering = Gathering::default();
+        assert_eq!(gathering.look(LEN, || true), Leaving::Lone);
+        assert_eq!(gathering.look(LEN, || false), Leaving::Nothing);
         assert_eq!(gathering.len(), LEN);
+        gathering.begun_at.set(Some(Instant::now() + OLD_AFTER));
+        assert_eq!(gathering.look(LEN, || unreachable!("one waits")), Leaving::Nothing);
+        assert_eq!(gathering.len(), 2 * LEN);
     }
 
     #[test]
     fn what_has_gathered_leaves_with_the_message_that_finds_it_old() {
-        let (gathering, now) = (Gathering::default(), Instant::now());
-        assert_eq!(look(&gathering, now, PUBLISHED), Leaving::Nothing);
+        let gathering = Gathering::default();
+        assert_eq!(gathering.look(LEN, || false), Leaving::Nothing);
+        gathering.begun_at.set(Instant::now().checked_sub(OLD_AFTER));
         assert_eq!(gathering.add(LEN, false, false), Some(LEN));
-        assert_eq!(look(&gathering, now + OLD_AFTER, PUBLISHED), Leaving::All);
+        assert_eq!(gathering.look(LEN, || false), Leaving::All);
     }
 
     #[test]
-    fn messages_gather_while_one_more_like_them_fits_and_are_looked_at_when_they_have_doubled() {
-        let (gathering, now) = (Gathering::default(), Instant::now());
-        let mut looked_at = Vec::new();
-        for count in 1.. {
-            let Some(message) = gathering.add(LEN, false, false) else { continue };
-            looked_at.push(count);
-            if gathering.look_at(now, message, PUBLISHED, false) == Leaving::All {
-                break;
-            }
+    fn messages_gather_while_one_more_like_them_fits() {
+        for len in [1000, 5000, 20_000] {
+            assert_eq!(looks(len).last(), Some(&(GATHER_SIZE / len)));
         }
-        assert_eq!(looked_at, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, GATHER_SIZE / LEN]);
+        for len in [GATHER_SIZE / 2 + 1, GATHER_SIZE, usize::MAX / 4] {
+            assert_eq!(looks(len), [1]);
+        }
+    }
+
+    #[test]
+    fn they_are_looked_at_when_they_have_doubled_and_then_every_256_messages() {
+        let looks = looks(40);
+        assert_eq!(looks[..9], [1, 2, 4, 8, 16, 32, 64, 128, 256]);
+        assert_eq!(looks[9..], [512, 768, 1024, 1280, 1536, GATHER_SIZE / 40]);
+    }
+
+    #[test]
+    fn what_is_published_and_frames_of_4_to_32_kib_count_a_sixteenth() {
+        for (len, is_published, counted) in [
+            (16, true, 1),
+            (17, true, 2),
+            (4 * 1024, false, 256),
+            (32 * 1024 - 1, true, 2048),
+            (32 * 1024, false, 32 * 1024),
+            (32 * 1024, true, 2048),
+        ] {
+            let gathering = Gathering::default();
+            assert_eq!(gathering.add_large(len, is_published, false), Some(counted), "{len}");
+        }
     }
 
     #[test]
