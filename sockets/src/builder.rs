@@ -249,7 +249,7 @@ impl<P: Sends> Builder<P> {
 impl<P: Receives> Builder<P> {
     /// Messages that may wait to be received, from each peer; 1000 by default, 0 for any number
     /// (`ZMQ_RCVHWM`). Over inproc both sides' marks add up, and 0 on either is any number. Over
-    /// tcp and ipc a pipe takes all that one system call brings, some 2 MiB at most, and no more
+    /// tcp and ipc a pipe takes all that one system call brings, 4 MiB at most, and no more
     /// before half its mark is free again.
     #[must_use]
     pub const fn receive_high_water_mark(mut self, messages: usize) -> Self {

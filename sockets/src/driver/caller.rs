@@ -81,15 +81,15 @@ impl Wait {
 /// thread is panicking.
 ///
 /// # Bursts
-/// A message leaves within its `send` if none waits before it but published ones, and the last one
-/// left 20 µs ago or earlier, or something was received since. What follows closely gathers, and so
-/// does all that a publisher sends, lone or not, so that its `send` costs the same however many
-/// subscribers there are. Up to 64 KiB gather, or 1 MiB from a publisher and of frames of 4 to 32
-/// KiB. All leaves once there is as much, when a pipe is full, and with the next call that
-/// receives, polls, [turns](Self::turn) or [flushes](Self::flush), however long that takes. It also
-/// leaves with a `send` that finds it a millisecond old, which one of 256 looks for, and of the
-/// first ones the second, fourth, eighth and so on. Who makes no other call behind a burst, or
-/// behind what is published, calls `flush`.
+/// A message leaves within its `send` if none waits before it but published ones, which leave with
+/// it, and nothing has left for 20 µs, or something was received since. What follows closely
+/// gathers, and so does what a publisher sends over tcp and ipc, lone or not, so that most `send`s
+/// cost the same however many subscribers there are. Up to 64 KiB gather, or 1 MiB from a publisher
+/// and of frames of 4 to 32 KiB. All leaves once there is as much, when a pipe is full, and with
+/// the next call that receives, polls, [turns](Self::turn) or [flushes](Self::flush), however long
+/// that takes. It also leaves with a `send` that finds it a millisecond old, for which its second
+/// message looks, its fourth, eighth and so on, and then every 256th. Who makes no other call
+/// behind a burst, or behind what is published, calls `flush`.
 ///
 /// # Destructors
 /// A body of [`Bytes::from_owner`](bytes::Bytes::from_owner) may be dropped within a call of the
@@ -143,16 +143,13 @@ impl LocalContext {
     }
 
     /// When the next call is due although nothing has happened, for a loop that waits elsewhere:
-    /// at once, if the last one has left something to be done or something
+    /// at once, if the last one has left something to be done, as a `send` does whose message
     /// [gathers](Self#bursts). `None` is never, and is the answer before the first tcp or ipc
     /// endpoint.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let Ok(worker) = self.driver.shared.worker.try_borrow() else {
-            return Some(Instant::now());
-        };
-        let deadline = worker.as_ref()?.deadline();
-        if self.driver.shared.has_gathered() { Some(Instant::now()) } else { deadline }
+        let worker = self.driver.shared.worker.try_borrow();
+        worker.map_or_else(|_| Some(Instant::now()), |worker| worker.as_ref()?.deadline())
     }
 
     /// Calls `f` with a descriptor that polls readable when a call is due, besides the
@@ -215,7 +212,7 @@ struct Shared {
     /// What was sent to one peer each.
     addressed: Gathering,
     published: Gathering,
-    /// When something that had gathered left last.
+    /// When something left last.
     left_at: Cell<Option<Instant>>,
     /// The process that has the ring.
     epoch: Epoch,
@@ -233,8 +230,8 @@ impl Shared {
         let answer = f(worker)?;
         if self.gathered() != gathered {
             // Sent meanwhile, by a destructor or by what is called with the descriptor.
-            self.clear();
             worker.flush()?;
+            self.clear();
         }
         Ok(Some(answer))
     }

@@ -27,7 +27,8 @@ use crate::route::room::Room;
 /// PUB: sends each message to all subscribers whose topics it begins with. A subscriber without
 /// room loses it and nobody else does; `send` never waits for a subscriber, unless the socket is
 /// built with [`no_drop`](crate::Builder::no_drop). Without threads, what is published
-/// [gathers](crate::LocalContext#bursts) and leaves with a later call. RFC 29/PUBSUB.
+/// over tcp and ipc [gathers](crate::LocalContext#bursts) and leaves with a later call. RFC
+/// 29/PUBSUB.
 pub struct Pub(Publisher);
 
 /// XPUB: as PUB, and receives the subscriptions: a frame of 1 and a topic for the first subscriber

@@ -3,9 +3,9 @@
 //! A burst gathers, so that it costs few system calls. What a publisher sends gathers even if it is
 //! alone: a system call for each subscriber would make `send` cost what its subscribers do.
 //!
-//! Invariant: what has gathered is looked at whenever it may have doubled, and at the latest after
-//! some more messages, so that it leaves with a `send` that finds it old, and few messages cost a
-//! look at the clock.
+//! Invariant: what has gathered is looked at with its second message, its fourth, eighth and so on,
+//! and then with every 256th, so that it leaves with a `send` that finds it old, and few messages
+//! cost a look at the clock.
 //!
 //! Deliberately absent: a timer. Nobody but the caller could serve it.
 
@@ -26,8 +26,8 @@ pub(super) const LARGE_SIZES: Range<usize> = 4 * 1024..32 * 1024;
 const SHARE: usize = 16;
 /// What has gathered for so long is old, and leaves with the `send` that finds it so.
 const OLD_AFTER: Duration = Duration::from_millis(1);
-/// Messages that may gather between two looks, if they are alike.
-const LOOK_AFTER: usize = 256;
+/// The most messages from one look to the next.
+const STEP_MAX: u32 = 256;
 
 /// What leaves now.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -41,24 +41,26 @@ pub(super) enum Leaving {
 /// What counts are bytes, fewer of frames that gather longer.
 #[derive(Debug, Default)]
 pub(super) struct Gathering {
-    /// What will have gathered at the next look at the latest; 0 if nothing has.
-    bound: Cell<usize>,
-    /// What is left until then. 0 if nothing has gathered, and never otherwise.
-    room: Cell<usize>,
+    /// What has gathered; 0 if nothing has.
+    len: Cell<usize>,
+    /// Messages that are not looked at before the next one that is.
+    until_look: Cell<u32>,
+    /// Messages from the last look to the next; 0 if nothing has gathered.
+    step: Cell<u32>,
     /// What the message counts that is being written.
     begun: Cell<usize>,
-    /// When the first of it was sent.
+    /// When the first message was sent of what has gathered.
     begun_at: Cell<Option<Instant>>,
 }
 
 impl Gathering {
     pub(super) fn is_empty(&self) -> bool {
-        self.room.get() == 0
+        self.len() == 0
     }
 
     /// Grows with each message until all leave.
     pub(super) fn len(&self) -> usize {
-        self.bound.get() - self.room.get()
+        self.len.get()
     }
 
     /// Adds a frame. If that ends a message that has to be looked at, answers what that counts.
@@ -70,11 +72,12 @@ impl Gathering {
             self.begun.set(message);
             return None;
         }
-        let room = self.room.get();
-        if 2 * message > room {
+        let (len, until_look) = (self.len.get(), self.until_look.get());
+        if until_look == 0 || len + 2 * message > GATHER_SIZE {
             return Some(message);
         }
-        self.room.set(room - message);
+        self.len.set(len + message);
+        self.until_look.set(until_look - 1);
         None
     }
 
@@ -104,22 +107,23 @@ impl Gathering {
         } else if self.begun_at.get().is_none_or(|at| at.elapsed() >= OLD_AFTER) {
             return Leaving::All;
         }
-        let step = len.min(LOOK_AFTER * message);
-        self.bound.set(GATHER_SIZE.min(len + step));
-        self.room.set(self.bound.get() - len);
+        let step = STEP_MAX.min(2 * self.step.get()).max(1);
+        self.step.set(step);
+        self.until_look.set(step - 1);
+        self.len.set(len);
         Leaving::Nothing
     }
 
     /// Adds what cannot leave yet, even if that is nothing.
     pub(super) fn keep(&self, message: usize) {
-        self.bound.set(self.len() + message.max(1) + 1);
-        self.room.set(1);
+        self.len.set(self.len() + message.max(1));
     }
 
     /// All of it is on its way. Answers whether that was anything.
     pub(super) fn clear(&self) -> bool {
-        self.bound.set(0);
-        self.room.replace(0) > 0
+        self.until_look.set(0);
+        self.step.set(0);
+        self.len.replace(0) > 0
     }
 }
 
@@ -129,12 +133,13 @@ mod tests {
 
     const LEN: usize = 100;
 
-    /// Sends messages of one frame to one peer, none of them old, until all leave. Answers which
-    /// were looked at.
-    fn looks(len: usize) -> Vec<usize> {
+    /// Sends messages of one frame to one peer, none of them old, until all leave: the first, and
+    /// others like each other. Answers which were looked at.
+    fn looks(first: usize, len: usize) -> Vec<usize> {
         let gathering = Gathering::default();
         let mut looks = Vec::new();
         for count in 1.. {
+            let len = if count == 1 { first } else { len };
             let Some(message) = gathering.add(len, false, false) else { continue };
             looks.push(count);
             if gathering.look(message, || false) == Leaving::All {
@@ -151,7 +156,7 @@ mod tests {
         assert_eq!(gathering.look(LEN, || true), Leaving::Lone);
         assert_eq!(gathering.look(LEN, || false), Leaving::Nothing);
         assert_eq!(gathering.len(), LEN);
-        gathering.begun_at.set(Some(Instant::now() + OLD_AFTER));
+        gathering.begun_at.set(Some(Instant::now() + Duration::from_secs(3600)));
         assert_eq!(gathering.look(LEN, || unreachable!("one waits")), Leaving::Nothing);
         assert_eq!(gathering.len(), 2 * LEN);
     }
@@ -168,18 +173,22 @@ mod tests {
     #[test]
     fn messages_gather_while_one_more_like_them_fits() {
         for len in [1000, 5000, 20_000] {
-            assert_eq!(looks(len).last(), Some(&(GATHER_SIZE / len)));
+            assert_eq!(looks(len, len).last(), Some(&(GATHER_SIZE / len)));
         }
         for len in [GATHER_SIZE / 2 + 1, GATHER_SIZE, usize::MAX / 4] {
-            assert_eq!(looks(len), [1]);
+            assert_eq!(looks(len, 1), [1]);
         }
     }
 
     #[test]
-    fn they_are_looked_at_when_they_have_doubled_and_then_every_256_messages() {
-        let looks = looks(40);
-        assert_eq!(looks[..9], [1, 2, 4, 8, 16, 32, 64, 128, 256]);
-        assert_eq!(looks[9..], [512, 768, 1024, 1280, 1536, GATHER_SIZE / 40]);
+    fn they_are_looked_at_when_they_have_doubled_and_then_every_256_of_them() {
+        for first in [40, 20_000] {
+            let looks = looks(first, 40);
+            assert_eq!(looks[..9], [1, 2, 4, 8, 16, 32, 64, 128, 256]);
+            let last = 1 + (GATHER_SIZE - first) / 40;
+            let next: Vec<_> = (2..).map(|step| 256 * step).take_while(|at| *at < last).collect();
+            assert_eq!(looks[9..], [&next[..], &[last]].concat());
+        }
     }
 
     #[test]
