@@ -190,7 +190,7 @@ pub(crate) struct Options {
     /// 1, if no number follows [default: none]
     #[arg(long, num_args = 0..=1, default_missing_value = "1.0", value_parser = seconds)]
     pub(crate) idle: Option<f64>,
-    /// fanout: messages per burst in which the time of `send` is taken
+    /// fanout: messages per burst whose time in `send`, and in the flush behind it, is taken
     #[arg(long, default_value_t = 500, value_parser = within::<usize>(1..=BURST_MAX))]
     pub(crate) burst: usize,
     /// Processors of the sending and the receiving end, as in 0,1; or none [default: the first two
