@@ -316,7 +316,7 @@ impl Shared {
     }
 
     fn has_gathered(&self) -> bool {
-        !(self.addressed.is_empty() && self.published.is_empty())
+        self.gathered() > 0
     }
 
     fn gathered(&self) -> usize {
@@ -326,12 +326,6 @@ impl Shared {
     /// What has gathered is on its way. Answers whether that was anything.
     fn clear(&self) -> bool {
         self.addressed.clear() | self.published.clear()
-    }
-
-    #[cold]
-    fn gather_large(&self, len: usize, is_published: bool, has_more: bool) -> Result<(), Error> {
-        let message = self.gathering(is_published).add_large(len, is_published, has_more);
-        message.map_or(Ok(()), |message| self.look(message, is_published))
     }
 
     /// A message was written that is the first to gather, or at which what has gathered is looked
@@ -390,10 +384,13 @@ impl Drive for Caller {
 
     #[inline]
     fn sent(&self, len: usize, is_published: bool, has_more: bool) -> Result<(), Error> {
-        if len >= LARGE_SIZES.start {
-            return self.shared.gather_large(len, is_published, has_more);
-        }
-        match self.shared.gathering(is_published).add(len, is_published, has_more) {
+        let gathering = self.shared.gathering(is_published);
+        let looked_at = if len < LARGE_SIZES.start {
+            gathering.add(len, is_published, has_more)
+        } else {
+            gathering.add_large(len, is_published, has_more)
+        };
+        match looked_at {
             Some(message) => self.shared.look(message, is_published),
             None => Ok(()),
         }

@@ -82,6 +82,7 @@ impl Gathering {
     }
 
     /// Adds a frame of [`LARGE_SIZES`], or a larger one.
+    #[cold]
     pub(super) fn add_large(
         &self,
         len: usize,
