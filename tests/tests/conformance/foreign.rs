@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tests::bytes::number;
-use tests::{Cell, Ground, cells, or_give_up};
+use tests::{Cell, Waits, cells, or_give_up};
 use zring::{Context, Error, LocalContext, Pull, Push};
 
 /// Whether the ring is readable, at once or at some time before `until`; without it, for ever.
@@ -28,10 +28,7 @@ fn go_round(context: &LocalContext) {
     turn(context);
 }
 
-fn a_foreign_loop_receives_by_the_descriptor<G>(cell: &Cell<G>)
-where
-    G: Ground<Context = LocalContext, Driver = zring::Caller>,
-{
+fn a_foreign_loop_receives_by_the_descriptor<W: Waits>(cell: &Cell<W>) {
     let context = &cell.context;
     assert_eq!(context.with_fd(|_| ()), Ok(None));
     assert_eq!(context.deadline(), None);
@@ -80,10 +77,7 @@ where
 }
 
 /// A refused connection is tried again in time, though nothing happens until then.
-fn a_foreign_loop_connects_again_by_the_deadline<G>(cell: &Cell<G>)
-where
-    G: Ground<Context = LocalContext, Driver = zring::Caller>,
-{
+fn a_foreign_loop_connects_again_by_the_deadline<W: Waits>(cell: &Cell<W>) {
     let context = &cell.context;
     let endpoint = cell.transport.fixed_endpoint();
     let interval = Some(Duration::from_millis(1));
@@ -114,10 +108,7 @@ where
 }
 
 /// The host's name is looked up in another thread, whose answer is heard of elsewhere.
-fn a_foreign_loop_connects_to_a_host_by_its_name<G>(cell: &Cell<G>)
-where
-    G: Ground<Context = LocalContext, Driver = zring::Caller>,
-{
+fn a_foreign_loop_connects_to_a_host_by_its_name<W: Waits>(cell: &Cell<W>) {
     let context = &cell.context;
     let mut pull = Pull::new(&Context::new()).unwrap();
     let endpoint = pull.bind(&cell.endpoint()).unwrap();

@@ -2,18 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use tests::{Cell, Ground, cells};
-use zring::pattern::{Pub as PubPattern, Sub as SubPattern};
-use zring::{Caller, Context, IoThreads, LocalContext, Pub, Pull, Push, Socket, Sub};
+use tests::{Cell, Waits, cells};
+use zring::{Caller, Context, IoThreads, Pub, Pull, Push, Sub};
 
 /// What has gathered for so long is old.
 const OLD_AFTER: Duration = Duration::from_millis(1);
 
 /// A publisher that nothing gathers at, and a subscriber that has received all from it.
-fn acquainted<G>(cell: &Cell<G>) -> (Socket<PubPattern, Caller>, Socket<SubPattern, IoThreads>)
-where
-    G: Ground<Context = LocalContext, Driver = Caller>,
-{
+fn acquainted<W: Waits>(cell: &Cell<W>) -> (Pub<Caller>, Sub<IoThreads>) {
     let mut publisher = Pub::new(&cell.context).unwrap();
     let endpoint = publisher.bind(&cell.endpoint()).unwrap();
     let mut sub = Sub::new(&Context::new()).unwrap();
@@ -30,10 +26,7 @@ where
     (publisher, sub)
 }
 
-fn what_is_published_leaves_with_a_flush_which_is_due_at_once<G>(cell: &Cell<G>)
-where
-    G: Ground<Context = LocalContext, Driver = Caller>,
-{
+fn what_is_published_leaves_with_a_flush_which_is_due_at_once<W: Waits>(cell: &Cell<W>) {
     let (mut publisher, mut sub) = acquainted(cell);
     let is_due = || cell.context.deadline().is_some_and(|due| due <= Instant::now());
     cell.until(|| !is_due());
@@ -46,10 +39,7 @@ where
     cell.until(|| !is_due());
 }
 
-fn who_does_nothing_but_publish_sends_what_is_old<G>(cell: &Cell<G>)
-where
-    G: Ground<Context = LocalContext, Driver = Caller>,
-{
+fn who_does_nothing_but_publish_sends_what_is_old<W: Waits>(cell: &Cell<W>) {
     let (mut publisher, mut sub) = acquainted(cell);
     for _ in 0..10 {
         let taken = publisher.counters()[0].bytes;
@@ -64,10 +54,7 @@ where
 }
 
 /// A message to one peer does not wait for what was published before it, and takes it along.
-fn a_lone_message_leaves_though_something_is_published<G>(cell: &Cell<G>)
-where
-    G: Ground<Context = LocalContext, Driver = Caller>,
-{
+fn a_lone_message_leaves_though_something_is_published<W: Waits>(cell: &Cell<W>) {
     let (mut publisher, mut sub) = acquainted(cell);
     let mut pull = Pull::new(&Context::new()).unwrap();
     let mut push = Push::new(&cell.context).unwrap();
@@ -80,10 +67,7 @@ where
 }
 
 /// Nothing can be due where nothing happens without a call.
-fn without_a_ring_nothing_that_was_sent_is_due<G>(cell: &Cell<G>)
-where
-    G: Ground<Context = LocalContext, Driver = Caller>,
-{
+fn without_a_ring_nothing_that_was_sent_is_due<W: Waits>(cell: &Cell<W>) {
     let mut publisher = Pub::new(&cell.context).unwrap();
     let mut sub = Sub::new(&cell.context).unwrap();
     sub.subscribe("").unwrap();

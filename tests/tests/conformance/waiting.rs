@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tests::bytes::number;
-use tests::{Cell, Ground, cells, free_port};
+use tests::{Cell, Ground, Waits, cells, free_port};
 use zring::{
-    Bytes, Dealer, Error, Interest, LocalContext, Pollable, Poller, Pub, Pull, Push, Router,
-    Socket, Sub,
+    Bytes, Dealer, Error, Interest, Pollable, Poller, Pub, Pull, Push, Router, Socket, Sub,
 };
 
 const TICK: Duration = Duration::from_millis(30);
@@ -403,10 +402,7 @@ fn an_unfinished_message_goes_with_its_socket<G: Ground>(cell: &Cell<G>) {
 }
 
 /// Before the first tcp or ipc endpoint there is nothing to wait for but the time.
-fn a_turn_takes_its_time_before_there_is_a_ring<G>(cell: &Cell<G>)
-where
-    G: Ground<Context = LocalContext, Driver = zring::Caller>,
-{
+fn a_turn_takes_its_time_before_there_is_a_ring<W: Waits>(cell: &Cell<W>) {
     let context = &cell.context;
     assert_eq!(context.turn(None), Err(Error::WouldBlock));
     assert_eq!(context.turn(Some(Duration::MAX)), Err(Error::WouldBlock));
