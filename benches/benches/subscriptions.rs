@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use zring_transports::subscriptions::{Holding, Subscriptions};
+use zring_transports::subscriptions::{Few, Holding, Recent, Subscriptions};
 
 const TOPICS: [usize; 3] = [10, 1000, 100_000];
 /// Subscribers that share the topics out among themselves.
@@ -16,6 +16,7 @@ const MESSAGES: usize = 1000;
 fn main() {
     benches::run(|criterion| {
         matching(criterion);
+        recalling(criterion);
         passing(criterion);
         changing(criterion);
         leaving(criterion);
@@ -47,6 +48,35 @@ fn matching(criterion: &mut Criterion) {
                 let mut found = 0;
                 for message in &messages {
                     subscriptions.for_each_match(black_box(message), |key| found += key);
+                }
+                found
+            });
+        });
+    }
+}
+
+/// The same, as a publisher asks: what was found out of late is recalled, up to so many topics.
+fn recalling(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("subscriptions/recall");
+    group.throughput(Throughput::Elements(MESSAGES as u64));
+    for topics in TOPICS {
+        let subscriptions = holding(topics);
+        let mut recent = Recent::<Few<u32>>::default();
+        let messages: Vec<_> = (0..MESSAGES).map(|index| topic(index * 97 % topics)).collect();
+        group.bench_function(BenchmarkId::from_parameter(topics), |bencher| {
+            bencher.iter(|| {
+                let mut found = 0;
+                for message in &messages {
+                    if let Some(few) = recent.recall(&subscriptions, black_box(message)) {
+                        found += few.as_slice().iter().sum::<u32>();
+                        continue;
+                    }
+                    let mut keys = Vec::new();
+                    subscriptions.for_each_match(message, |key| keys.push(key));
+                    found += keys.iter().sum::<u32>();
+                    if let Some(few) = Few::new(&keys) {
+                        recent.note(few);
+                    }
                 }
                 found
             });

@@ -23,7 +23,7 @@ use crate::observer::{Ledger, Record};
 pub(crate) const LOOK_MAX: usize = 1000;
 
 /// Names a pipe within its socket.
-pub(crate) type PipeKey = usize;
+pub(crate) type PipeKey = u32;
 
 /// One peer, as its socket sees it.
 pub(crate) struct Pipe {
@@ -163,14 +163,14 @@ impl Pipes {
 
     /// This pipe was not read to its end: the socket is told once more that it can be.
     pub(crate) fn look_again(&self, key: PipeKey) {
-        if let Some(pipe) = self.slab.get(key) {
+        if let Some(pipe) = self.slab.get(key as usize) {
             self.inbox.post(Event::Readable(pipe.end.id));
         }
     }
 
     /// Reads what is of no interest to anybody.
     pub(crate) fn skip(&mut self, key: PipeKey) {
-        let Some(pipe) = self.slab.get_mut(key) else { return };
+        let Some(pipe) = self.slab.get_mut(key as usize) else { return };
         let mut frame = Message::new();
         if (0..LOOK_MAX).all(|_| pipe.read(&mut frame).is_some()) {
             self.look_again(key);
@@ -179,7 +179,7 @@ impl Pipes {
 
     /// Enters what is known of a pipe into the ledger.
     pub(crate) fn enter(&self, key: PipeKey) {
-        let Some(pipe) = self.slab.get(key) else { return };
+        let Some(pipe) = self.slab.get(key as usize) else { return };
         pipe.note_presence();
         let Pipe { end, routing_id, endpoint, address, .. } = pipe;
         let record = Record {
@@ -193,7 +193,7 @@ impl Pipes {
 
     pub(crate) fn insert(&mut self, pipe: Pipe) -> PipeKey {
         let id = pipe.end.id;
-        let key = self.slab.insert(pipe);
+        let key = self.slab.insert(pipe) as PipeKey;
         self.keys.insert(id, key);
         key
     }
@@ -204,15 +204,15 @@ impl Pipes {
 
     #[inline]
     pub(crate) fn get_mut(&mut self, key: PipeKey) -> Option<&mut Pipe> {
-        self.slab.get_mut(key)
+        self.slab.get_mut(key as usize)
     }
 
     pub(crate) fn get(&self, key: PipeKey) -> Option<&Pipe> {
-        self.slab.get(key)
+        self.slab.get(key as usize)
     }
 
     pub(crate) fn remove(&mut self, key: PipeKey) -> Option<Pipe> {
-        let pipe = self.slab.try_remove(key)?;
+        let pipe = self.slab.try_remove(key as usize)?;
         self.keys.remove(&pipe.end.id);
         self.ledger.strike(pipe.end.id);
         Some(pipe)
@@ -220,18 +220,18 @@ impl Pipes {
 
     /// The peer is gone. What it had sent can still be read.
     pub(crate) fn mark_gone(&mut self, key: PipeKey) {
-        if let Some(pipe) = self.slab.get_mut(key) {
+        if let Some(pipe) = self.slab.get_mut(key as usize) {
             pipe.is_gone = true;
             pipe.note_presence();
         }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (PipeKey, &Pipe)> {
-        self.slab.iter()
+        self.slab.iter().map(|(key, pipe)| (key as PipeKey, pipe))
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (PipeKey, &mut Pipe)> {
-        self.slab.iter_mut()
+        self.slab.iter_mut().map(|(key, pipe)| (key as PipeKey, pipe))
     }
 
     /// Pipes whose peer is not gone.

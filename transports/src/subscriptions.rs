@@ -15,11 +15,14 @@
 
 mod holding;
 mod node;
+mod recent;
 #[cfg(test)]
 mod tests;
 
 pub use holding::Holding;
 use node::{LABEL_MAX, Label, Link, Node};
+use recent::Lengths;
+pub use recent::{Few, Recent};
 
 /// What [`Subscriptions::insert`] changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -57,6 +60,9 @@ pub struct Subscriptions<K> {
     free: Vec<Link>,
     /// Distinct topics.
     topics: usize,
+    lengths: Lengths,
+    /// Counts what may have changed whom a message is for.
+    changes: u64,
 }
 
 /// A way through the whole tree: each node before its children, and those in byte order.
@@ -93,7 +99,7 @@ type Path = Vec<(usize, u8)>;
 impl<K: Copy + Eq> Subscriptions<K> {
     /// No topics.
     pub const fn new() -> Self {
-        Self { nodes: Vec::new(), free: Vec::new(), topics: 0 }
+        Self { nodes: Vec::new(), free: Vec::new(), topics: 0, lengths: Lengths::new(), changes: 0 }
     }
 
     /// The number of distinct topics.
@@ -112,8 +118,12 @@ impl<K: Copy + Eq> Subscriptions<K> {
     pub fn insert(&mut self, topic: &[u8], key: K) -> Insertion {
         let at = self.place(topic);
         let insertion = self.nodes[at].hold(key);
+        if insertion != Insertion::Again {
+            self.changes += 1;
+        }
         if insertion == Insertion::FirstOfTopic {
             self.topics += 1;
+            *self.lengths.of(topic) += 1;
         }
         insertion
     }
@@ -133,7 +143,7 @@ impl<K: Copy + Eq> Subscriptions<K> {
         while let Some(at) = tour.next(&self.nodes) {
             let removal = self.nodes[at].let_go_all(key);
             if removal != Removal::Absent {
-                self.topics -= usize::from(removal == Removal::LastOfTopic);
+                self.note_removal(&tour.topic, removal);
                 f(&tour.topic, removal);
             }
             seen.push(at);
@@ -274,11 +284,21 @@ impl<K: Copy + Eq> Subscriptions<K> {
     ) -> Removal {
         let Some((path, at)) = self.find(topic) else { return Removal::Absent };
         let removal = take(&mut self.nodes[at], key);
+        self.note_removal(topic, removal);
         if removal == Removal::LastOfTopic {
-            self.topics -= 1;
             self.prune(path, at);
         }
         removal
+    }
+
+    fn note_removal(&mut self, topic: &[u8], removal: Removal) {
+        if matches!(removal, Removal::LastOfTopic | Removal::LastOfKey) {
+            self.changes += 1;
+        }
+        if removal == Removal::LastOfTopic {
+            self.topics -= 1;
+            *self.lengths.of(topic) -= 1;
+        }
     }
 
     /// The node where `topic` ends, and the way there.
@@ -327,7 +347,7 @@ impl<K: Copy + Eq> Subscriptions<K> {
     /// Gives memory back that most of the tree does without.
     fn shrink(&mut self) {
         if self.topics == 0 {
-            *self = Self::new();
+            *self = Self { changes: self.changes, ..Self::new() };
         } else if self.nodes.len() >= COMPACT_MIN && self.free.len() > self.nodes.len() / 4 * 3 {
             self.compact();
         }

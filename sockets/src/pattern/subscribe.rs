@@ -10,7 +10,7 @@
 use bytes::Bytes;
 use zring_transports::message::{FrameBody, Message};
 use zring_transports::pipe::Control;
-use zring_transports::subscriptions::{Removal, Subscriptions};
+use zring_transports::subscriptions::{Recent, Removal, Subscriptions};
 use zring_zmtp::SocketType;
 
 use super::{Behaviour, Refusal, Setup, Subscribing};
@@ -38,13 +38,19 @@ pub struct XSub {
 struct Subscriber {
     sources: FairQueue,
     topics: Subscriptions<()>,
+    recent: Recent<()>,
     /// A first frame that was looked at, and is wanted, and whose it is.
     looked_at: Option<(PipeKey, Message)>,
 }
 
 impl Subscriber {
     fn new() -> Self {
-        Self { sources: FairQueue::default(), topics: Subscriptions::new(), looked_at: None }
+        Self {
+            sources: FairQueue::default(),
+            topics: Subscriptions::new(),
+            recent: Recent::default(),
+            looked_at: None,
+        }
     }
 
     fn attach(&mut self, pipes: &mut Pipes, key: PipeKey) {
@@ -100,8 +106,16 @@ impl Subscriber {
     }
 
     #[inline]
-    fn matches(&self, message: &[u8]) -> bool {
-        self.topics.takes_all_count() > 0 || self.topics.matches(message)
+    fn matches(&mut self, message: &[u8]) -> bool {
+        if self.topics.takes_all_count() > 0 || self.recent.recall(&self.topics, message).is_some()
+        {
+            return true;
+        }
+        let matches = self.topics.matches(message);
+        if matches {
+            self.recent.note(());
+        }
+        matches
     }
 
     fn has_matching(&mut self, pipes: &mut Pipes) -> bool {

@@ -33,10 +33,11 @@ impl FairQueue {
 
     /// This pipe may have something.
     pub(crate) fn activate(&mut self, key: PipeKey) {
-        if self.is_queued.len() <= key {
-            self.is_queued.resize(key + 1, false);
+        let place = key as usize;
+        if self.is_queued.len() <= place {
+            self.is_queued.resize(place + 1, false);
         }
-        if std::mem::replace(&mut self.is_queued[key], true) {
+        if std::mem::replace(&mut self.is_queued[place], true) {
             return;
         }
         match self.front {
@@ -52,7 +53,7 @@ impl FairQueue {
         } else {
             self.behind.retain(|&known| known != key);
         }
-        if let Some(is_queued) = self.is_queued.get_mut(key) {
+        if let Some(is_queued) = self.is_queued.get_mut(key as usize) {
             *is_queued = false;
         }
     }

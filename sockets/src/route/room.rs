@@ -10,7 +10,7 @@
 use std::sync::atomic::Ordering;
 
 use zring_transports::fan_out::FanOutLog;
-use zring_transports::subscriptions::Subscriptions;
+use zring_transports::subscriptions::{Few, Recent, Subscriptions};
 
 use crate::pipes::{Pipe, PipeKey, Pipes};
 
@@ -40,6 +40,7 @@ pub(crate) struct Room {
     /// Of those, written and not yet counted for each.
     common_written: u64,
     stamp: u64,
+    recent: Recent<Few<PipeKey>>,
     /// Kept for its memory: who gets the message at hand.
     matching: Vec<PipeKey>,
 }
@@ -54,6 +55,7 @@ impl Room {
             common: 0,
             common_written: 0,
             stamp: 0,
+            recent: Recent::default(),
             matching: Vec::new(),
         }
     }
@@ -61,17 +63,18 @@ impl Room {
     /// A wire subscriber has come.
     pub(crate) fn attach(&mut self, key: PipeKey) {
         self.settle();
-        if key >= self.claims.len() {
-            self.claims.resize(key + 1, Claim::default());
+        let place = key as usize;
+        if place >= self.claims.len() {
+            self.claims.resize(place + 1, Claim::default());
         }
-        self.claims[key] = Claim { is_wire: true, ..Claim::default() };
+        self.claims[place] = Claim { is_wire: true, ..Claim::default() };
         self.wire_count += 1;
     }
 
     /// A subscriber is gone.
     pub(crate) fn leave(&mut self, key: PipeKey) {
         self.settle();
-        if let Some(claim) = self.claims.get_mut(key).map(std::mem::take) {
+        if let Some(claim) = self.claims.get_mut(key as usize).map(std::mem::take) {
             self.wire_count -= usize::from(claim.is_wire);
             self.takes_all_count -= usize::from(claim.takes_all);
         }
@@ -79,7 +82,7 @@ impl Room {
 
     /// A subscriber takes everything from now on, or no longer.
     pub(crate) fn note_takes_all(&mut self, key: PipeKey, takes_all: bool) {
-        if let Some(claim) = self.claims.get_mut(key).filter(|claim| claim.is_wire) {
+        if let Some(claim) = self.claims.get_mut(key as usize).filter(|claim| claim.is_wire) {
             self.takes_all_count -= usize::from(claim.takes_all);
             self.takes_all_count += usize::from(takes_all);
             claim.takes_all = takes_all;
@@ -119,11 +122,31 @@ impl Room {
         topic: &[u8],
     ) -> bool {
         self.settle();
-        self.stamp += 1;
-        let Self { claims, matching, stamp, .. } = self;
+        self.find_matching(table, topic);
+        let mark = self.mark;
+        let has_room = |&key: &PipeKey| {
+            let claim = &mut self.claims[key as usize];
+            claim.room(mark) > 0 || claim.look(pipes.get(key), mark, log.is_walked()) > 0
+        };
+        let have_room = self.matching.iter().all(has_room);
+        if have_room {
+            self.matching.iter().for_each(|&key| self.claims[key as usize].written += 1);
+        }
+        have_room
+    }
+
+    /// Finds who gets a message, each once.
+    fn find_matching(&mut self, table: &Subscriptions<PipeKey>, topic: &[u8]) {
+        let Self { claims, matching, stamp, recent, .. } = self;
         matching.clear();
+        if let Some(few) = recent.recall(table, topic) {
+            // Who is gone may still hold topics.
+            let is_wire = |&&key: &&PipeKey| claims[key as usize].is_wire;
+            return few.as_slice().iter().filter(is_wire).for_each(|&key| matching.push(key));
+        }
+        *stamp += 1;
         table.for_each_match(topic, |key| {
-            if let Some(claim) = claims.get_mut(key)
+            if let Some(claim) = claims.get_mut(key as usize)
                 && claim.is_wire
                 && claim.stamp != *stamp
             {
@@ -131,16 +154,9 @@ impl Room {
                 matching.push(key);
             }
         });
-        let mark = self.mark;
-        let has_room = |&key: &PipeKey| {
-            let claim = &mut self.claims[key];
-            claim.room(mark) > 0 || claim.look(pipes.get(key), mark, log.is_walked()) > 0
-        };
-        let have_room = self.matching.iter().all(has_room);
-        if have_room {
-            self.matching.iter().for_each(|&key| self.claims[key].written += 1);
+        if let Some(few) = Few::new(matching) {
+            recent.note(few);
         }
-        have_room
     }
 
     #[cold]
@@ -148,7 +164,8 @@ impl Room {
         self.settle();
         let (mark, is_final) = (self.mark, log.is_walked());
         let wire = self.claims.iter_mut().enumerate().filter(|(_, claim)| claim.is_wire);
-        let room = wire.map(|(key, claim)| claim.look(pipes.get(key), mark, is_final)).min();
+        let room =
+            wire.map(|(key, claim)| claim.look(pipes.get(key as PipeKey), mark, is_final)).min();
         self.common = room.unwrap_or(u64::MAX);
     }
 

@@ -17,7 +17,7 @@ use crate::fan_out::walk::Hurry;
 use crate::notice::SocketInbox;
 use crate::pipe::{Counters, PipeId};
 use crate::sending::Sending;
-use crate::subscriptions::{Holding, Insertion, Removal, Subscriptions};
+use crate::subscriptions::{Few, Holding, Insertion, Recent, Removal, Subscriptions};
 
 /// Bytes of the blocks into which short runs are copied.
 const OWN_BLOCK_SIZE: usize = 16 * 1024;
@@ -50,6 +50,7 @@ pub(crate) struct FanOut {
     pub(super) inbox: Arc<SocketInbox>,
     pub(super) members: Slab<Member>,
     pub(super) subscriptions: Subscriptions<MemberKey>,
+    pub(super) recent: Recent<Few<MemberKey>>,
     /// The run being walked, and how far.
     pub(super) run: Slice,
     pub(super) at: usize,
@@ -123,6 +124,7 @@ impl FanOut {
             inbox,
             members: Slab::new(),
             subscriptions: Subscriptions::new(),
+            recent: Recent::default(),
             run: Slice::default(),
             at: 0,
             run_messages: 0,

@@ -1,0 +1,195 @@
+//! Recent matches: what was found out about messages that began like the one at hand.
+//!
+//! What a message matches depends on no more of it than the longest topic is long. Where this is a
+//! few bytes, as it is with symbols, it is looked up in one place, whatever the shape of the tree.
+//! A place holds one start of a message, the last that came there. A feed whose messages hardly
+//! ever begin alike gains nothing: then the tree alone is asked for a while.
+//!
+//! Deliberately absent: the tree's own answer. Who asks finds it out, and notes it.
+
+use super::Subscriptions;
+
+/// Bytes of the longest topic, up to which matches are noted.
+pub(super) const TOPIC_MAX: usize = 15;
+/// Places for each topic, so that few of them share one.
+const PLACES_PER_TOPIC: usize = 16;
+/// Places at least and at most, a power of two each. What they take is 512 KiB at most.
+const PLACES_MIN: usize = 64;
+const PLACES_MAX: usize = 16 * 1024;
+/// Messages after which it is seen whether half of them were known.
+const TRIAL: u32 = 1024;
+/// Messages that the tree alone is asked for where they were not.
+const PAUSE: u32 = 64 * TRIAL;
+
+/// What no message begins with.
+const NONE: u128 = u128::MAX;
+/// An odd number without a pattern: it takes all bits of a start into the upper ones of a product.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// What was found out about starts of messages.
+#[derive(Debug)]
+pub struct Recent<V> {
+    places: Vec<(u128, V)>,
+    /// By how much a product is shifted to name a place.
+    shift: u32,
+    /// Of a message's first 16 bytes, those that count.
+    mask: u128,
+    longest: usize,
+    /// The state of the tree that it was found out of.
+    changes: u64,
+    /// What the message last asked for begins with, and its place, if it was not known.
+    missed: Option<(usize, u128)>,
+    /// Messages of the trial at hand, and of those the known ones.
+    asked: u32,
+    known: u32,
+    /// Messages that are not looked up before the next trial.
+    pause: u32,
+}
+
+impl<V> Default for Recent<V> {
+    /// Nothing noted, and nothing allocated.
+    fn default() -> Self {
+        Self {
+            places: Vec::new(),
+            shift: 0,
+            mask: 0,
+            longest: 0,
+            changes: u64::MAX,
+            missed: None,
+            asked: 0,
+            known: 0,
+            pause: 0,
+        }
+    }
+}
+
+impl<V: Copy + Default> Recent<V> {
+    /// What was noted of a message that matches the same topics as this one. `None`: find out, and
+    /// [note](Self::note) it.
+    #[inline]
+    pub fn recall<K>(&mut self, topics: &Subscriptions<K>, message: &[u8]) -> Option<V> {
+        self.missed = None;
+        if self.pause > 0 {
+            self.pause -= 1;
+            return None;
+        }
+        if self.changes != topics.changes || self.asked == TRIAL {
+            self.settle(topics);
+            return None;
+        }
+        self.asked += 1;
+        let start = self.start(message);
+        let folded = (start as u64 ^ (start >> 64) as u64).wrapping_mul(SPREAD);
+        let place = (folded >> self.shift) as usize;
+        let (noted, value) = self.places[place];
+        if noted != start {
+            self.missed = Some((place, start));
+            return None;
+        }
+        self.known += 1;
+        Some(value)
+    }
+
+    /// Notes what the message is found to match that was last asked for.
+    #[inline]
+    pub fn note(&mut self, value: V) {
+        if let Some((place, start)) = self.missed {
+            self.places[place] = (start, value);
+        }
+    }
+
+    /// What counts of a message: its first bytes, and above them how many they are.
+    #[inline]
+    fn start(&self, message: &[u8]) -> u128 {
+        match message.first_chunk() {
+            Some(chunk) => u128::from_le_bytes(*chunk) & self.mask | (self.longest as u128) << 120,
+            None => {
+                let start = &message[..message.len().min(self.longest)];
+                packed(start) | (start.len() as u128) << 120
+            }
+        }
+    }
+
+    /// Ends a trial, or forgets what may not be true any more. Whoever changes topics all the time
+    /// has no more places emptied than there are messages.
+    #[cold]
+    fn settle<K>(&mut self, topics: &Subscriptions<K>) {
+        let was_worth_it = self.known >= TRIAL / 2;
+        (self.asked, self.known) = (0, 0);
+        let is_new = self.changes != topics.changes;
+        let Some(longest) = topics.lengths.longest().filter(|_| is_new || was_worth_it) else {
+            self.pause = PAUSE;
+            return;
+        };
+        if is_new {
+            let places = topics.topics.saturating_mul(PLACES_PER_TOPIC);
+            let places = places.clamp(PLACES_MIN, PLACES_MAX).next_power_of_two();
+            self.places.clear();
+            self.places.resize(places, (NONE, V::default()));
+            self.shift = u64::BITS - places.ilog2();
+            self.pause = places as u32;
+            (self.longest, self.mask) = (longest, !(u128::MAX << (8 * longest)));
+            self.changes = topics.changes;
+        }
+    }
+}
+
+/// Up to 15 bytes as a number, by two reads that may overlap: a copy of the right length is a call.
+#[inline]
+fn packed(bytes: &[u8]) -> u128 {
+    let behind = |front: usize| 8 * (bytes.len() - front);
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        u128::from(u64::from_le_bytes(*first)) | u128::from(u64::from_le_bytes(*last)) << behind(8)
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        u128::from(u32::from_le_bytes(*first)) | u128::from(u32::from_le_bytes(*last)) << behind(4)
+    } else {
+        bytes.iter().rev().fold(0, |packed, &byte| packed << 8 | u128::from(byte))
+    }
+}
+
+/// A few subscribers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Few<K> {
+    len: u32,
+    keys: [K; 3],
+}
+
+impl<K: Copy + Default> Few<K> {
+    /// `None`: they are too many.
+    #[must_use]
+    pub fn new(keys: &[K]) -> Option<Self> {
+        let mut few = Self { len: keys.len() as u32, ..Self::default() };
+        few.keys.get_mut(..keys.len())?.copy_from_slice(keys);
+        Some(few)
+    }
+
+    /// The subscribers.
+    #[must_use]
+    pub fn as_slice(&self) -> &[K] {
+        &self.keys[..self.len as usize]
+    }
+}
+
+/// How many topics there are of each length; all that are longer than [`TOPIC_MAX`] in one place.
+#[derive(Debug)]
+pub(super) struct Lengths([usize; TOPIC_MAX + 2]);
+
+impl Lengths {
+    pub(super) const fn new() -> Self {
+        Self([0; TOPIC_MAX + 2])
+    }
+
+    /// How many are as long as `topic`.
+    pub(super) fn of(&mut self, topic: &[u8]) -> &mut usize {
+        &mut self.0[topic.len().min(TOPIC_MAX + 1)]
+    }
+
+    /// Bytes of the longest topic. `None`: they are more than [`TOPIC_MAX`].
+    fn longest(&self) -> Option<usize> {
+        let longest = self.0.iter().rposition(|&count| count > 0).unwrap_or(0);
+        (longest <= TOPIC_MAX).then_some(longest)
+    }
+}
+
+#[cfg(test)]
+mod tests;
