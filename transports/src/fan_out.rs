@@ -27,7 +27,7 @@ pub(crate) use members::{FanOut, MemberKey, TOPICS_SIZE_MAX};
 
 /// Messages that may be published and not yet walked. At this bound the publisher waits for the
 /// walk, never for a subscriber.
-pub const UNWALKED_MESSAGES_MAX: usize = 16 * 1024;
+pub const UNWALKED_MESSAGES_MAX: usize = 32_000;
 /// Bytes that may be published and not yet walked.
 pub const UNWALKED_BYTES_MAX: usize = 32 * 1024 * 1024;
 

@@ -25,8 +25,8 @@ use crate::subscriptions::Few;
 /// Messages of one step at most, so that connections get to send in between.
 const STEP_MESSAGES_MAX: u64 = 4096;
 /// Messages walked in one turn at most.
-const TURN_MESSAGES_MAX: u64 = 16 * 1024;
-/// Turns in a row that a lossy walk waits for who is at its mark. At marks of 512 and more no
+const TURN_MESSAGES_MAX: u64 = 32_000;
+/// Turns in a row that a lossy walk waits for who is at its mark. At marks of 1,000 and more no
 /// publisher may be so far ahead.
 pub(super) const HELD_TURNS_MAX: u64 = 32;
 /// Steps in one turn that do not wait, each of which looks at every subscriber.
