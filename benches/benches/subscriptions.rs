@@ -62,21 +62,15 @@ fn recalling(criterion: &mut Criterion) {
     for topics in TOPICS {
         let subscriptions = holding(topics);
         let mut recent = Recent::<Few<u32>>::default();
+        let mut keys = Vec::new();
         let messages: Vec<_> = (0..MESSAGES).map(|index| topic(index * 97 % topics)).collect();
         group.bench_function(BenchmarkId::from_parameter(topics), |bencher| {
             bencher.iter(|| {
                 let mut found = 0;
                 for message in &messages {
-                    if let Some(few) = recent.recall(&subscriptions, black_box(message)) {
-                        found += few.as_slice().iter().sum::<u32>();
-                        continue;
-                    }
-                    let mut keys = Vec::new();
-                    subscriptions.for_each_match(message, |key| keys.push(key));
+                    let message = black_box(message);
+                    recent.find(&subscriptions, message, &mut keys, |_| true);
                     found += keys.iter().sum::<u32>();
-                    if let Some(few) = Few::new(&keys) {
-                        recent.note(few);
-                    }
                 }
                 found
             });

@@ -107,15 +107,7 @@ impl Subscriber {
 
     #[inline]
     fn matches(&mut self, message: &[u8]) -> bool {
-        if self.topics.takes_all_count() > 0 || self.recent.recall(&self.topics, message).is_some()
-        {
-            return true;
-        }
-        let matches = self.topics.matches(message);
-        if matches {
-            self.recent.note(());
-        }
-        matches
+        self.topics.takes_all_count() > 0 || self.recent.matches(&self.topics, message)
     }
 
     fn has_matching(&mut self, pipes: &mut Pipes) -> bool {

@@ -135,28 +135,15 @@ impl Room {
         have_room
     }
 
-    /// Finds who gets a message, each once.
+    /// Finds which wire subscribers get a message, each once. Who is gone may still hold topics.
     fn find_matching(&mut self, table: &Subscriptions<PipeKey>, topic: &[u8]) {
         let Self { claims, matching, stamp, recent, .. } = self;
-        matching.clear();
-        if let Some(few) = recent.recall(table, topic) {
-            // Who is gone may still hold topics.
-            let is_wire = |&&key: &&PipeKey| claims[key as usize].is_wire;
-            return few.as_slice().iter().filter(is_wire).for_each(|&key| matching.push(key));
-        }
         *stamp += 1;
-        table.for_each_match(topic, |key| {
-            if let Some(claim) = claims.get_mut(key as usize)
-                && claim.is_wire
-                && claim.stamp != *stamp
-            {
-                claim.stamp = *stamp;
-                matching.push(key);
-            }
+        recent.find(table, topic, matching, |key| {
+            let claim = claims.get_mut(key as usize);
+            claim.is_some_and(|claim| std::mem::replace(&mut claim.stamp, *stamp) != *stamp)
         });
-        if let Some(few) = Few::new(matching) {
-            recent.note(few);
-        }
+        matching.retain(|&key| claims[key as usize].is_wire);
     }
 
     #[cold]

@@ -20,7 +20,6 @@ use zring_zmtp::frame;
 use crate::fan_out::FanOutFeed;
 use crate::fan_out::members::{FanOut, MemberKey, Part};
 use crate::pipe::Record;
-use crate::subscriptions::Few;
 
 /// Messages of one step at most, so that connections get to send in between.
 const STEP_MESSAGES_MAX: u64 = 4096;
@@ -258,22 +257,11 @@ impl FanOut {
 
     /// Finds who gets a message, each once.
     fn find_matching(&mut self, topic: &[u8], matching: &mut Vec<MemberKey>) {
-        matching.clear();
-        if let Some(few) = self.recent.recall(&self.subscriptions, topic) {
-            return few.as_slice().iter().for_each(|&key| matching.push(key));
-        }
         self.stamp += 1;
         let (stamp, members) = (self.stamp, &mut self.members);
-        self.subscriptions.for_each_match(topic, |key| {
-            let member = &mut members[key as usize];
-            if member.stamp != stamp {
-                member.stamp = stamp;
-                matching.push(key);
-            }
+        self.recent.find(&self.subscriptions, topic, matching, |key| {
+            std::mem::replace(&mut members[key as usize].stamp, stamp) != stamp
         });
-        if let Some(few) = Few::new(matching) {
-            self.recent.note(few);
-        }
     }
 
     /// Gives a message that does not lie in this run alone. False: it must wait. Its parts are

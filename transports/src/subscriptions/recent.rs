@@ -2,16 +2,16 @@
 //!
 //! What a message matches depends on no more of it than the longest topic is long. Where this is a
 //! few bytes, as it is with symbols, it is looked up in one place, whatever the shape of the tree.
-//! A place holds one start of a message, the last that came there. A feed whose messages hardly
-//! ever begin alike gains nothing: then the tree alone is asked for a while.
+//! A place holds one start of a message, the last that was noted there. A feed whose messages
+//! hardly ever begin alike gains nothing: then the tree alone is asked for a while.
 //!
-//! Deliberately absent: the tree's own answer. Who asks finds it out, and notes it.
+//! Deliberately absent: what the tree says of a match. A table that knows nothing asks it.
 
 use super::Subscriptions;
 
 /// Bytes of the longest topic, up to which matches are noted.
 pub(super) const TOPIC_MAX: usize = 15;
-/// Places for each topic, so that few of them share one.
+/// Places for each topic, so that few of them share one, while there are a thousand at most.
 const PLACES_PER_TOPIC: usize = 16;
 /// Places at least and at most, a power of two each. What they take is 512 KiB at most.
 const PLACES_MIN: usize = 64;
@@ -26,7 +26,7 @@ const NONE: u128 = u128::MAX;
 /// An odd number without a pattern: it takes all bits of a start into the upper ones of a product.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// What was found out about starts of messages.
+/// What was found out about starts of messages, of one and the same tree.
 #[derive(Debug)]
 pub struct Recent<V> {
     places: Vec<(u128, V)>,
@@ -37,14 +37,15 @@ pub struct Recent<V> {
     longest: usize,
     /// The state of the tree that it was found out of.
     changes: u64,
-    /// What the message last asked for begins with, and its place, if it was not known.
-    missed: Option<(usize, u128)>,
     /// Messages of the trial at hand, and of those the known ones.
     asked: u32,
     known: u32,
     /// Messages that are not looked up before the next trial.
     pause: u32,
 }
+
+/// Where to note what the tree says of a message, and what that begins with.
+type Gap = (usize, u128);
 
 impl<V> Default for Recent<V> {
     /// Nothing noted, and nothing allocated.
@@ -55,7 +56,6 @@ impl<V> Default for Recent<V> {
             mask: 0,
             longest: 0,
             changes: u64::MAX,
-            missed: None,
             asked: 0,
             known: 0,
             pause: 0,
@@ -63,19 +63,59 @@ impl<V> Default for Recent<V> {
     }
 }
 
-impl<V: Copy + Default> Recent<V> {
-    /// What was noted of a message that matches the same topics as this one. `None`: find out, and
-    /// [note](Self::note) it.
+impl<K: Copy + Eq + Default> Recent<Few<K>> {
+    /// Finds whose topics `message` begins with. A subscriber that holds several such topics comes
+    /// once for each of them, unless `is_due` refuses it, which is not asked again of what is
+    /// recalled: it answers for a message as for the next that begins alike.
     #[inline]
-    pub fn recall<K>(&mut self, topics: &Subscriptions<K>, message: &[u8]) -> Option<V> {
-        self.missed = None;
+    pub fn find(
+        &mut self,
+        topics: &Subscriptions<K>,
+        message: &[u8],
+        found: &mut Vec<K>,
+        mut is_due: impl FnMut(K) -> bool,
+    ) {
+        found.clear();
+        let gap = match self.recall(topics, message) {
+            Ok(few) => return few.as_slice().iter().for_each(|&key| found.push(key)),
+            Err(gap) => gap,
+        };
+        topics.for_each_match(message, |key| {
+            if is_due(key) {
+                found.push(key);
+            }
+        });
+        if let Some(few) = Few::new(found) {
+            self.note(gap, few);
+        }
+    }
+}
+
+impl Recent<()> {
+    /// Whether `message` begins with any topic.
+    #[inline]
+    pub fn matches<K: Copy + Eq>(&mut self, topics: &Subscriptions<K>, message: &[u8]) -> bool {
+        let Err(gap) = self.recall(topics, message) else { return true };
+        let matches = topics.matches(message);
+        if matches {
+            self.note(gap, ());
+        }
+        matches
+    }
+}
+
+impl<V: Copy + Default> Recent<V> {
+    /// What was noted of a message that matches the same topics as this one. `Err`: nothing, and
+    /// where to note it, if anywhere.
+    #[inline]
+    fn recall<K>(&mut self, topics: &Subscriptions<K>, message: &[u8]) -> Result<V, Option<Gap>> {
         if self.pause > 0 {
             self.pause -= 1;
-            return None;
+            return Err(None);
         }
         if self.changes != topics.changes || self.asked == TRIAL {
             self.settle(topics);
-            return None;
+            return Err(None);
         }
         self.asked += 1;
         let start = self.start(message);
@@ -83,17 +123,15 @@ impl<V: Copy + Default> Recent<V> {
         let place = (folded >> self.shift) as usize;
         let (noted, value) = self.places[place];
         if noted != start {
-            self.missed = Some((place, start));
-            return None;
+            return Err(Some((place, start)));
         }
         self.known += 1;
-        Some(value)
+        Ok(value)
     }
 
-    /// Notes what the message is found to match that was last asked for.
     #[inline]
-    pub fn note(&mut self, value: V) {
-        if let Some((place, start)) = self.missed {
+    fn note(&mut self, gap: Option<Gap>, value: V) {
+        if let Some((place, start)) = gap {
             self.places[place] = (start, value);
         }
     }
@@ -110,27 +148,27 @@ impl<V: Copy + Default> Recent<V> {
         }
     }
 
-    /// Ends a trial, or forgets what may not be true any more. Whoever changes topics all the time
+    /// Forgets what may not be true any more, or ends a trial. Whoever changes topics all the time
     /// has no more places emptied than there are messages.
     #[cold]
     fn settle<K>(&mut self, topics: &Subscriptions<K>) {
         let was_worth_it = self.known >= TRIAL / 2;
         (self.asked, self.known) = (0, 0);
-        let is_new = self.changes != topics.changes;
-        let Some(longest) = topics.lengths.longest().filter(|_| is_new || was_worth_it) else {
+        if self.changes == topics.changes {
+            self.pause = if was_worth_it { 0 } else { PAUSE };
+            return;
+        }
+        let Some(longest) = topics.lengths.longest() else {
             self.pause = PAUSE;
             return;
         };
-        if is_new {
-            let places = topics.topics.saturating_mul(PLACES_PER_TOPIC);
-            let places = places.clamp(PLACES_MIN, PLACES_MAX).next_power_of_two();
-            self.places.clear();
-            self.places.resize(places, (NONE, V::default()));
-            self.shift = u64::BITS - places.ilog2();
-            self.pause = places as u32;
-            (self.longest, self.mask) = (longest, !(u128::MAX << (8 * longest)));
-            self.changes = topics.changes;
-        }
+        let places = topics.topics.saturating_mul(PLACES_PER_TOPIC);
+        let places = places.clamp(PLACES_MIN, PLACES_MAX).next_power_of_two();
+        self.places = vec![(NONE, V::default()); places];
+        self.shift = u64::BITS - places.ilog2();
+        self.pause = places as u32;
+        (self.longest, self.mask) = (longest, !(u128::MAX << (8 * longest)));
+        self.changes = topics.changes;
     }
 }
 
@@ -156,16 +194,13 @@ pub struct Few<K> {
 
 impl<K: Copy + Default> Few<K> {
     /// `None`: they are too many.
-    #[must_use]
-    pub fn new(keys: &[K]) -> Option<Self> {
+    fn new(keys: &[K]) -> Option<Self> {
         let mut few = Self { len: keys.len() as u32, ..Self::default() };
         few.keys.get_mut(..keys.len())?.copy_from_slice(keys);
         Some(few)
     }
 
-    /// The subscribers.
-    #[must_use]
-    pub fn as_slice(&self) -> &[K] {
+    fn as_slice(&self) -> &[K] {
         &self.keys[..self.len as usize]
     }
 }

@@ -12,13 +12,9 @@ fn ask(
     topics: &Subscriptions<Key>,
     message: &[u8],
 ) -> Option<Vec<Key>> {
-    let recalled = recent.recall(topics, message);
-    if recalled.is_none()
-        && let Some(few) = Few::new(&matching(topics, message))
-    {
-        recent.note(few);
-    }
-    recalled.map(|few| few.as_slice().to_vec())
+    let (mut found, known) = (Vec::new(), recent.known);
+    recent.find(topics, message, &mut found, |_| true);
+    (recent.known > known).then_some(found)
 }
 
 fn matching(topics: &Subscriptions<Key>, message: &[u8]) -> Vec<Key> {
