@@ -37,8 +37,8 @@ pub struct Recent<V> {
     longest: usize,
     /// The state of the tree that it was found out of.
     changes: u64,
-    /// Messages of the trial at hand, and of those the known ones.
-    asked: u32,
+    /// Messages that the trial at hand lacks, and those that were known.
+    left: u32,
     known: u32,
     /// Messages that are not looked up before the next trial.
     pause: u32,
@@ -56,7 +56,7 @@ impl<V> Default for Recent<V> {
             mask: 0,
             longest: 0,
             changes: u64::MAX,
-            asked: 0,
+            left: 0,
             known: 0,
             pause: 0,
         }
@@ -113,11 +113,11 @@ impl<V: Copy + Default> Recent<V> {
             self.pause -= 1;
             return Err(None);
         }
-        if self.changes != topics.changes || self.asked == TRIAL {
+        if self.changes != topics.changes || self.left == 0 {
             self.settle(topics);
             return Err(None);
         }
-        self.asked += 1;
+        self.left -= 1;
         let start = self.start(message);
         let folded = (start as u64 ^ (start >> 64) as u64).wrapping_mul(SPREAD);
         let place = (folded >> self.shift) as usize;
@@ -153,7 +153,7 @@ impl<V: Copy + Default> Recent<V> {
     #[cold]
     fn settle<K>(&mut self, topics: &Subscriptions<K>) {
         let was_worth_it = self.known >= TRIAL / 2;
-        (self.asked, self.known) = (0, 0);
+        (self.left, self.known) = (TRIAL, 0);
         if self.changes == topics.changes {
             self.pause = if was_worth_it { 0 } else { PAUSE };
             return;
@@ -167,6 +167,8 @@ impl<V: Copy + Default> Recent<V> {
         self.places = vec![(NONE, V::default()); places];
         self.shift = u64::BITS - places.ilog2();
         self.pause = places as u32;
+        // At first nothing is known: the places fill up, and the next trial counts.
+        (self.left, self.known) = (TRIAL.max(places as u32), TRIAL);
         (self.longest, self.mask) = (longest, !(u128::MAX << (8 * longest)));
         self.changes = topics.changes;
     }

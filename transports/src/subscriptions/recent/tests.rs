@@ -121,7 +121,7 @@ fn a_long_topic_leaves_all_to_the_tree_while_it_is_held() {
 fn a_feed_that_does_not_repeat_itself_is_left_to_the_tree_for_a_while() {
     let topics = holding(&[b"topic"]);
     let mut recent = settled(&topics);
-    for number in 0..=TRIAL {
+    for number in 0..2 * TRIAL + 2 {
         ask(&mut recent, &topics, &number.to_le_bytes());
     }
     assert_eq!(recent.pause, PAUSE);
@@ -136,6 +136,20 @@ fn a_feed_that_does_not_repeat_itself_is_left_to_the_tree_for_a_while() {
 }
 
 #[test]
+fn after_a_change_many_symbols_are_noted_before_it_is_judged_whether_that_pays() {
+    let symbols: Vec<_> = (0..2 * TRIAL).map(u32::to_le_bytes).collect();
+    let held: Vec<_> = symbols.iter().map(|symbol| &symbol[..]).collect();
+    let topics = holding(&held);
+    let mut recent = settled(&topics);
+    for _ in 0..2 * PLACES_MAX / symbols.len() {
+        held.iter().for_each(|symbol| drop(ask(&mut recent, &topics, symbol)));
+    }
+    assert_eq!(recent.pause, 0);
+    let recalled = held.iter().filter(|symbol| ask(&mut recent, &topics, symbol).is_some());
+    assert!(recalled.count() > symbols.len() / 2);
+}
+
+#[test]
 fn places_are_bounded_however_many_the_topics() {
     let mut topics = Subscriptions::new();
     for number in 0..PLACES_MAX as u32 {
@@ -147,8 +161,8 @@ fn places_are_bounded_however_many_the_topics() {
 proptest! {
     #[test]
     fn what_is_recalled_is_what_the_tree_says(
-        rounds in prop::collection::vec((any_bytes(5), 0..3u32, any::<bool>()), 1..12),
-        messages in prop::collection::vec(any_bytes(20), 8),
+        rounds in prop::collection::vec((any_topic(), 0..3u32, any::<bool>()), 1..12),
+        messages in prop::collection::vec(prop_oneof![any_bytes(20), any_topic()], 8),
     ) {
         let mut topics = Subscriptions::new();
         let mut recent = Recent::default();
@@ -158,7 +172,7 @@ proptest! {
             } else {
                 topics.remove(&topic, key);
             }
-            for _ in 0..2 * PLACES_MIN / messages.len() {
+            for _ in 0..2 * PLACES_MIN.max(recent.places.len()) / messages.len() {
                 for message in &messages {
                     if let Some(recalled) = ask(&mut recent, &topics, message) {
                         prop_assert_eq!(recalled, matching(&topics, message));
@@ -174,6 +188,14 @@ proptest! {
         all[..bytes.len()].copy_from_slice(&bytes);
         prop_assert_eq!(packed(&bytes), u128::from_le_bytes(all));
     }
+}
+
+/// Some as long as a place holds, and one byte more.
+fn any_topic() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        8 => any_bytes(5),
+        1 => (TOPIC_MAX - 1..=TOPIC_MAX + 1).prop_map(|len| vec![0; len]),
+    ]
 }
 
 /// Few and similar, so that they meet.
