@@ -37,21 +37,29 @@ fn decode(criterion: &mut Criterion) {
     }
 }
 
-/// A buffer's worth of messages, of one frame or of topic and body.
+/// A buffer's worth of messages, of one frame or of topic and body, alike or of several sizes.
 fn scan(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("frame/scan");
-    for (name, frames) in [("16", &[16][..]), ("64", &[64]), ("8+56", &[8, 56]), ("1024", &[1024])]
-    {
+    let mixed: Vec<usize> = (0..97).map(|index| index * index % 97).collect();
+    for (name, frames_max, sizes) in [
+        ("16", 1, &[16][..]),
+        ("64", 1, &[64]),
+        ("8+56", 2, &[8, 56]),
+        ("1024", 1, &[1024]),
+        ("mixed", 1, &mixed),
+    ] {
         let mut received = Vec::new();
-        let mut messages = 0;
-        while received.len() < RECEIVED {
-            for (index, &size) in frames.iter().enumerate() {
-                let (header, len) = frame::encode(index + 1 < frames.len(), false, size);
-                received.extend_from_slice(&header[..len]);
-                received.resize(received.len() + size, 0);
+        let mut frames = 0;
+        for &size in sizes.iter().cycle() {
+            if received.len() >= RECEIVED && frames % frames_max == 0 {
+                break;
             }
-            messages += 1;
+            frames += 1;
+            let (header, len) = frame::encode(frames % frames_max > 0, false, size);
+            received.extend_from_slice(&header[..len]);
+            received.resize(received.len() + size, 0);
         }
+        let messages = frames / frames_max;
         group.throughput(Throughput::Elements(messages));
         group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
             let mut scanner = Scanner::new(u64::MAX);

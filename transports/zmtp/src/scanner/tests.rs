@@ -113,6 +113,51 @@ fn every_split_sees_the_same_messages_and_commands() {
     assert_eq!(comparable(&session.seen), comparable(&expected));
 }
 
+/// What a plain loop sees of a stream without commands: ends of frames and messages, and messages.
+fn plain(stream: &[u8]) -> (usize, usize, usize) {
+    let (mut frames_end, mut complete_end, mut messages) = (0, 0, 0);
+    while let Ok(Some(header)) = frame::decode(&stream[frames_end..], u64::MAX)
+        && header.frame_len() <= stream.len() - frames_end
+    {
+        frames_end += header.frame_len();
+        if !header.more {
+            (complete_end, messages) = (frames_end, messages + 1);
+        }
+    }
+    (frames_end, complete_end, messages)
+}
+
+#[test]
+fn frames_that_are_alike_are_seen_one_by_one() {
+    const ROUNDS: usize = 12;
+    let patterns: [&[(bool, usize)]; 6] = [
+        &[(false, 3)],
+        &[(false, 0)],
+        &[(false, 3), (false, 4)],
+        &[(true, 2), (false, 3)],
+        &[(true, 3), (true, 3), (false, 3)],
+        &[(true, 3), (false, 3), (false, 3)],
+    ];
+    for (pattern, odd) in patterns.into_iter().flat_map(|pattern| {
+        [(false, 3), (true, 3), (false, 300), (true, 1)].map(|odd| (pattern, odd))
+    }) {
+        let rounds = [pattern; ROUNDS].concat();
+        let frames = [&rounds, &[odd][..], &rounds].concat();
+        let mut stream = Vec::new();
+        for (more, size) in frames {
+            let (header, len) = frame::encode(more, false, size);
+            stream.extend_from_slice(&header[..len]);
+            stream.extend((0..size).map(|at| (at % 2) as u8));
+        }
+        for len in 0..=stream.len() {
+            let Scan { frames_end, complete_end, messages, stop } =
+                Scanner::new(u64::MAX).scan(&stream[..len]);
+            assert_eq!((frames_end, complete_end, messages), plain(&stream[..len]), "{len}");
+            assert!(matches!(stop, Stop::Partial { .. }), "{stop:?}");
+        }
+    }
+}
+
 #[track_caller]
 fn check(scanner: &mut Scanner, input: &[u8], expected: Scan) {
     assert_eq!(scanner.scan(input), expected, "{input:x?}");
