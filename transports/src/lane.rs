@@ -9,6 +9,7 @@
 //!
 //! Deliberately absent: when that pays. The socket's end of the pipe decides it.
 
+use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use zring_engine::credit::Consumption;
 use zring_engine::inbox::Scheduled;
 use zring_engine::lent::Lent;
@@ -27,10 +28,14 @@ use zring_engine::sync::MutexGuard;
 
 use crate::message::FrameBody;
 use crate::pipe::{Control, Counters, Record};
-use crate::sending::{Leftover, Sending};
+use crate::sending::{Leftover, SEND_SIZE, Sending};
 
 /// Bytes after which a writer that sends ahead has done its share.
 const AHEAD_SIZE_MAX: usize = 256 * 1024;
+/// Runs of one send: ends and beginnings of blocks, or headers and bodies.
+const RUNS_MAX: usize = 8;
+/// A run that is so long is sent without the next one: two blocks at once gain nothing.
+const ALONE_SIZE: usize = SEND_SIZE / 8 * 7;
 
 /// Bytes of a large body that are copied to fresh memory in a nanosecond.
 const COPIED_PER_NS: usize = 2;
@@ -51,8 +56,8 @@ pub(crate) struct Way {
     counters: Arc<Counters>,
     /// While the lane is open: a connection on which nothing is under way.
     connection: Option<Arc<OwnedFd>>,
-    /// Taken from the log by the writer, and not sent whole.
-    leftover: Option<Leftover>,
+    /// Taken from the log by the writer, and not sent whole. Nothing while the lane is open.
+    leftover: Leftover,
 }
 
 impl Lane {
@@ -62,7 +67,7 @@ impl Lane {
         consumption: Consumption,
         counters: Arc<Counters>,
     ) -> Self {
-        let (connection, leftover) = (None, None);
+        let (connection, leftover) = Default::default();
         let counted = counters.clone();
         let way = Way { log, scheduled, consumption, counters: counted, connection, leftover };
         Self { way: Lent::new(way), counters }
@@ -142,23 +147,32 @@ impl Way {
     /// Sends from the log, to the end of a message behind [`AHEAD_SIZE_MAX`] bytes.
     fn send(&mut self) -> Ahead {
         let Some(connection) = self.connection.take() else { return Ahead::Busy };
-        let (mut total, mut is_within) = (0, false);
-        while (is_within || total < AHEAD_SIZE_MAX)
-            && let Some(run) = self.log.next_run()
-        {
-            // Runs that count no messages go on with the next.
-            let goes_on = run.messages() == 0;
-            let sent = bytes_of(&run).map_or(0, |bytes| send_now(&connection, bytes, goes_on));
-            if bytes_of(&run).is_none_or(|bytes| sent < bytes.len()) {
-                self.counters.bytes.fetch_add(sent as u64, Ordering::Relaxed);
-                self.leftover = Some(Leftover { run, sent, is_within });
+        let mut total = 0;
+        while (self.leftover.is_within || total < AHEAD_SIZE_MAX) && self.gather() {
+            let sent = send_now(&connection, &self.leftover.runs);
+            total += sent;
+            let messages = self.leftover.pass(sent);
+            let _is_wanted = self.count_sent(messages, sent as u64);
+            if !self.leftover.is_empty() {
                 return Ahead::Left;
             }
-            (total, is_within) = (total + sent, goes_on);
-            let _is_wanted = self.count_sent(u64::from(run.messages()), sent as u64);
         }
         self.connection = Some(connection);
         Ahead::Sent
+    }
+
+    /// Takes what one send carries. False: there is nothing.
+    fn gather(&mut self) -> bool {
+        let Self { log, leftover: Leftover { runs, .. }, .. } = self;
+        let mut size = 0;
+        while size < ALONE_SIZE
+            && runs.len() < RUNS_MAX
+            && let Some(run) = log.next_run()
+        {
+            size += bytes_of(&run).map_or(ALONE_SIZE, <[u8]>::len);
+            runs.push_back(run);
+        }
+        !runs.is_empty()
     }
 
     fn send_lent(&mut self, header: &[u8], body: &FrameBody<'_>) -> Ahead {
@@ -171,8 +185,8 @@ impl Way {
         if sent > 0 && left > 0 {
             self.counters.bytes.fetch_add(sent as u64, Ordering::Relaxed);
             let content = Record::Body { bytes: rest(header, body, left), ends_message: true };
-            let run = Run::Record { content, messages: 1 };
-            self.leftover = Some(Leftover { run, sent: 0, is_within: true });
+            self.leftover.runs.push_back(Run::Record { content, messages: 1 });
+            self.leftover.is_within = true;
             return Ahead::Left;
         }
         self.connection = Some(connection);
@@ -191,7 +205,7 @@ impl Way {
     /// Lets the writer send immediately: nothing is under way on this connection, and nothing else
     /// writes to it before the lane is [closed](Self::close).
     pub(crate) fn open(&mut self, connection: &Arc<OwnedFd>) {
-        if self.leftover.is_none() {
+        if self.leftover.is_empty() {
             self.connection = Some(connection.clone());
         }
     }
@@ -230,19 +244,19 @@ impl Way {
         sending: &mut Sending,
         control: impl FnMut(Control, &mut Vec<u8>),
     ) -> u64 {
-        self.leftover.take().map_or(0, |leftover| sending.resume(leftover, control))
+        if self.leftover.is_empty() { 0 } else { sending.resume(&mut self.leftover, control) }
     }
 
     /// Whether nothing is left to be moved.
     pub(crate) fn is_empty(&mut self) -> bool {
-        self.leftover.is_none() && self.log.is_empty()
+        self.leftover.is_empty() && self.log.is_empty()
     }
 
     /// Drops all that is left but what is not a message, which goes to `control`. Answers the
     /// messages.
     pub(crate) fn clear(&mut self, mut control: impl FnMut(Control)) -> u64 {
         let mut messages = 0;
-        let leftover = self.leftover.take().map(|leftover| leftover.run);
+        let leftover = std::mem::take(&mut self.leftover).runs;
         for run in leftover.into_iter().chain(std::iter::from_fn(|| self.log.next_run())) {
             messages += u64::from(run.messages());
             if let Some(Record::Control(content)) = run.into_record() {
@@ -263,7 +277,7 @@ impl Way {
 }
 
 /// What a run is on the wire. `None`: the worker has to encode it.
-fn bytes_of(run: &Run<Record>) -> Option<&[u8]> {
+pub(crate) fn bytes_of(run: &Run<Record>) -> Option<&[u8]> {
     match run {
         Run::Bytes { slice, .. } | Run::Record { content: Record::Frames(slice), .. } => {
             Some(slice)
@@ -273,10 +287,20 @@ fn bytes_of(run: &Run<Record>) -> Option<&[u8]> {
     }
 }
 
-/// How many bytes the kernel takes now. Errors are the worker's, who meets them again.
-fn send_now(connection: &OwnedFd, bytes: &[u8], goes_on: bool) -> usize {
-    let more = if goes_on { SendFlags::MORE } else { SendFlags::empty() };
-    send(connection, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL | more).unwrap_or(0)
+/// How many bytes the kernel takes now, of runs in front of one that is not bytes. Errors are the
+/// worker's, who meets them again.
+fn send_now(connection: &OwnedFd, runs: &VecDeque<Run<Record>>) -> usize {
+    let mut parts = [IoSlice::new(&[]); RUNS_MAX];
+    let mut count = 0;
+    for (part, bytes) in parts.iter_mut().zip(runs.iter().map_while(bytes_of)) {
+        *part = IoSlice::new(bytes);
+        count += 1;
+    }
+    if count == 0 {
+        return 0;
+    }
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    sendmsg(connection, &parts[..count], &mut SendAncillaryBuffer::default(), flags).unwrap_or(0)
 }
 
 /// Sends one part behind the other, and waits for room for some time. Answers the bytes that the

@@ -7,6 +7,7 @@
 //! Deliberately absent: copying, but for commands.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::os::fd::BorrowedFd;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use zring_engine::log::{Reader, Run};
 use zring_engine::{Errno, Reactor};
 use zring_zmtp::frame;
 
+use crate::lane::bytes_of;
 use crate::pipe::{Control, Record};
 
 /// Bytes gathered for one send. Longer sends gain nothing and hold up the other connections.
@@ -56,12 +58,35 @@ enum Tail {
 }
 
 /// What was taken from a log to be sent elsewhere, and not sent whole.
+#[derive(Default)]
 pub(crate) struct Leftover {
-    pub(crate) run: Run<Record>,
-    /// Bytes of it that were sent.
+    pub(crate) runs: VecDeque<Run<Record>>,
+    /// Bytes of the first that were sent.
     pub(crate) sent: usize,
     /// Whether what was sent before it ended within a message.
     pub(crate) is_within: bool,
+}
+
+impl Leftover {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// The kernel took so many bytes. Answers the messages that are sent now.
+    pub(crate) fn pass(&mut self, bytes: usize) -> u64 {
+        self.sent += bytes;
+        let mut messages = 0;
+        while let Some(front) = self.runs.front()
+            && let Some(len) = bytes_of(front).map(<[u8]>::len)
+            && self.sent >= len
+        {
+            self.sent -= len;
+            messages += u64::from(front.messages());
+            self.is_within = front.messages() == 0;
+            self.runs.pop_front();
+        }
+        messages
+    }
 }
 
 /// See the [module](self).
@@ -166,7 +191,7 @@ impl Sending {
 
     fn push_commands(&mut self) {
         if !self.commands.is_empty() {
-            let commands = Bytes::from(std::mem::take(&mut self.commands));
+            let commands = Bytes::from(mem::take(&mut self.commands));
             self.bytes += commands.len();
             self.push(Piece::Bytes(commands), 0, true);
         }
@@ -225,16 +250,17 @@ impl Sending {
     /// [`fill`](Self::fill).
     pub(crate) fn resume(
         &mut self,
-        leftover: Leftover,
+        leftover: &mut Leftover,
         mut control: impl FnMut(Control, &mut Vec<u8>),
     ) -> u64 {
-        let Leftover { run, sent, is_within } = leftover;
+        let (sent, is_within) = (mem::take(&mut leftover.sent), mem::take(&mut leftover.is_within));
+        let mut runs = leftover.runs.drain(..);
         debug_assert!(self.queue.is_empty(), "the other one sends when nothing is queued");
         if is_within || sent > 0 {
             // The message's beginning is on this connection.
             (self.tail, self.is_skipping) = (Tail::InMessage, false);
         }
-        let skipped = self.take_run(run, &mut control);
+        let skipped = runs.next().map_or(0, |run| self.take_run(run, &mut control));
         if sent > 0
             && let Some(front) = self.queue.front_mut()
         {
@@ -242,7 +268,7 @@ impl Sending {
             self.offset = sent;
             self.bytes -= sent;
         }
-        skipped
+        skipped + runs.map(|run| self.take_run(run, &mut control)).sum::<u64>()
     }
 
     fn take_run(
@@ -332,7 +358,7 @@ impl Sending {
             }
             let take = if left <= room { left } else { room.min(SEND_SIZE) };
             gathered += take;
-            Some(part(&queued.piece, std::mem::take(&mut skip), take))
+            Some(part(&queued.piece, mem::take(&mut skip), take))
         })
     }
 
@@ -372,7 +398,7 @@ impl Sending {
     /// Answers messages that count as sent for that.
     pub(crate) fn handle_loss(&mut self) -> u64 {
         (self.is_in_flight, self.is_blocked) = (false, false);
-        let mut sent = std::mem::take(&mut self.offset);
+        let mut sent = mem::take(&mut self.offset);
         let mut messages = 0;
         while let Some(front) = self.queue.front_mut()
             && (sent > 0 || !front.starts_message)

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::os::unix::net::UnixStream;
 
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair};
 use zring_engine::credit::{Allowance, credit};
 use zring_engine::inbox::Raising;
 use zring_engine::log::{LogPools, Writer};
@@ -75,7 +76,7 @@ impl Fixture {
         let header = way.log.next_run().expect("a header comes first");
         assert_eq!(header.messages(), 0);
         let run = way.log.next_run().expect("a body follows it");
-        way.leftover = Some(Leftover { run, sent: 0, is_within: true });
+        way.leftover = Leftover { runs: [run].into(), sent: 0, is_within: true };
     }
 
     /// All that the worker sends from now on, and the messages that count as sent with it.
@@ -160,6 +161,53 @@ fn the_worker_goes_on_where_the_kernel_took_no_more() {
         rest.extend(more);
     }
     assert!([arrived, rest].concat() == expected);
+}
+
+#[test]
+fn the_worker_goes_on_in_whichever_block_the_kernel_took_no_more() {
+    for first in [1, 1000, 4000] {
+        let mut fixture = Fixture::opened();
+        fixture.write(first);
+        fixture.write(32 * 1024);
+        assert!(!fixture.lane.send_now());
+        let mut all = fixture.arrived();
+        let (messages, bytes) = fixture.sent();
+        assert_eq!(bytes, all.len() as u64);
+        let (rest, more) = fixture.rest();
+        all.extend(rest);
+        assert!(all == [frame(first), frame(32 * 1024)].concat(), "{first}");
+        assert_eq!((messages, messages + more), (1, 2), "{first}");
+    }
+}
+
+#[test]
+fn what_lies_in_two_blocks_leaves_with_one_send() {
+    let mut fixture = Fixture::new();
+    let (near, far) =
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::empty(), None).unwrap();
+    fixture.lane.take().open(&Arc::new(near));
+    for size in [3000, 3001] {
+        fixture.write(size);
+    }
+    assert_eq!(fixture.lane.send_ahead(), Ahead::Sent);
+    let mut packet = [0; 1 << 13];
+    let (len, _) = recv(&far, &mut packet, RecvFlags::DONTWAIT).unwrap();
+    assert!(packet[..len] == [frame(3000), frame(3001)].concat());
+}
+
+#[test]
+fn what_is_no_message_is_left_to_the_worker_with_what_lies_behind_it() {
+    let mut fixture = Fixture::opened();
+    fixture.write(3);
+    fixture.log.append_record(Record::Control(Control::Subscribe("a".into())), 0);
+    fixture.log.publish(0);
+    fixture.write(4);
+    assert_eq!(fixture.lane.send_ahead(), Ahead::Left);
+    assert_eq!(fixture.arrived(), frame(3));
+    let mut controls = Vec::new();
+    fixture.lane.take().fill(&mut fixture.sending, |control, _| controls.push(control));
+    assert_eq!(controls, [Control::Subscribe("a".into())]);
+    assert_eq!(fixture.sending.take(usize::MAX), Some((frame(4), 2)));
 }
 
 #[test]
@@ -303,7 +351,7 @@ fn a_lent_body_does_not_pass_what_was_written_before_it() {
 #[test]
 fn a_lent_body_of_which_the_kernel_takes_nothing_is_not_begun() {
     let mut fixture = Fixture::opened();
-    while send(&*fixture.near, &[0; 1000], SendFlags::DONTWAIT).is_ok() {}
+    while rustix::net::send(&*fixture.near, &[0; 1000], SendFlags::DONTWAIT).is_ok() {}
     assert_eq!(fixture.send_lent(Payload::from(&vec![7; 1000])), Ahead::Busy);
     let (_, far) = UnixStream::pair().unwrap();
     drop(std::mem::replace(&mut fixture.far, far));
