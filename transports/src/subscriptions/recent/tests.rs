@@ -194,6 +194,7 @@ proptest! {
 fn any_topic() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         8 => any_bytes(5),
+        1 => any_bytes(9),
         1 => (TOPIC_MAX - 1..=TOPIC_MAX + 1).prop_map(|len| vec![0; len]),
     ]
 }
