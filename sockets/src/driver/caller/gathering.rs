@@ -21,9 +21,11 @@ const GATHER_SIZE: usize = 64 * 1024 - 53;
 /// carries, and each time that it sleeps it has to be woken. Smaller ones would leave the caches
 /// meanwhile, and larger ones are sent from where they lie.
 pub(super) const LARGE_SIZES: Range<usize> = 4 * 1024..32 * 1024;
-/// What they count, as a divisor; and what is published, of which each of many subscribers gets a
-/// part: the parts are to be worth a send each.
-const SHARE: usize = 16;
+/// What they count, as a divisor.
+const LARGE_SHARE: usize = 16;
+/// Likewise what is published, of which each of many subscribers gets a part: the parts are to be
+/// worth a send each.
+const PUBLISHED_SHARE: usize = 32;
 /// What has gathered for so long is old, and leaves with the `send` that finds it so.
 const OLD_AFTER: Duration = Duration::from_millis(1);
 /// The most messages from one look to the next.
@@ -66,7 +68,12 @@ impl Gathering {
     /// Adds a frame. If that ends a message that has to be looked at, answers what that counts.
     #[inline]
     pub(super) fn add(&self, len: usize, is_published: bool, has_more: bool) -> Option<usize> {
-        let len = if is_published { len.div_ceil(SHARE) } else { len };
+        let share = if is_published { PUBLISHED_SHARE } else { 1 };
+        self.add_counted(len.div_ceil(share), has_more)
+    }
+
+    #[inline]
+    fn add_counted(&self, len: usize, has_more: bool) -> Option<usize> {
         let message = self.begun.replace(0) + len;
         if has_more {
             self.begun.set(message);
@@ -89,8 +96,12 @@ impl Gathering {
         is_published: bool,
         has_more: bool,
     ) -> Option<usize> {
-        let is_shared = is_published || LARGE_SIZES.contains(&len);
-        self.add(len, is_shared, has_more)
+        let share = match len {
+            _ if is_published => PUBLISHED_SHARE,
+            _ if LARGE_SIZES.contains(&len) => LARGE_SHARE,
+            _ => 1,
+        };
+        self.add_counted(len.div_ceil(share), has_more)
     }
 
     /// Adds a message that has to be looked at, if it does not leave; `is_lone` tells whether it
@@ -193,14 +204,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_published_and_frames_of_4_to_32_kib_count_a_sixteenth() {
+    fn what_is_published_and_frames_of_4_to_32_kib_count_a_fraction() {
         for (len, is_published, counted) in [
-            (16, true, 1),
-            (17, true, 2),
+            (32, true, 1),
+            (33, true, 2),
             (4 * 1024, false, 256),
-            (32 * 1024 - 1, true, 2048),
+            (32 * 1024 - 1, true, 1024),
             (32 * 1024, false, 32 * 1024),
-            (32 * 1024, true, 2048),
+            (32 * 1024, true, 1024),
         ] {
             let gathering = Gathering::default();
             assert_eq!(gathering.add_large(len, is_published, false), Some(counted), "{len}");
