@@ -1,16 +1,17 @@
 //! Stocks: what is used again instead of being freed, so that a steady state asks no allocator.
 //!
-//! A stock found empty makes as many more as there are, within bounds: a peak that is a little
-//! above all before it finds some. The list's own memory is there before anything is put back.
+//! A stock found empty makes several more: a peak that is a little above all before it finds some.
+//! The list's own memory is there before anything is put back.
 //!
 //! Deliberately absent: giving memory back. What is unused is bounded by `kept_max`.
 
 use crate::sync::{Mutex, lock};
 
-/// Things made at once: 6, 12, 24, 48, then 32 more at a time. A log of 1,000 messages of 1 KiB
-/// takes 17 blocks, give or take one, which is no boundary. The lock is held meanwhile.
-const BATCH_MIN: usize = if cfg!(loom) { 1 } else { 6 };
-const BATCH_MAX: usize = if cfg!(loom) { 1 } else { 32 };
+/// Things made at once: few at first, then so many that a stock under flow soon has all it ever
+/// needs. A log of 1,000 messages of 1 KiB takes 17 blocks, and what has arrived beyond that a few
+/// more. The lock is held meanwhile.
+const BATCH_FIRST: usize = if cfg!(loom) { 1 } else { 6 };
+const BATCH: usize = if cfg!(loom) { 1 } else { 42 };
 
 /// Equal things that are unused. Any thread takes, any thread puts back.
 pub(crate) struct Stock<T> {
@@ -41,7 +42,7 @@ impl<T> Stock<T> {
 
     #[cold]
     fn make_more(&self, things: &mut Things<T>, mut make: impl FnMut() -> T) -> T {
-        let batch = things.made.clamp(BATCH_MIN, BATCH_MAX).min(self.kept_max.max(1));
+        let batch = if things.made == 0 { BATCH_FIRST } else { BATCH }.min(self.kept_max.max(1));
         things.made = (things.made + batch).min(self.kept_max);
         things.unused.reserve_exact(things.made);
         things.unused.extend((1..batch).map(|_| make()));
@@ -75,8 +76,8 @@ mod tests {
     #[test]
     fn a_peak_makes_room_for_one_that_is_higher() {
         let stock = Stock::new(1000);
-        let made = [1, 6, 7, 17, 24, 25, 48, 49, 80].map(|count| peak(&stock, count));
-        assert_eq!(made, [6, 0, 6, 12, 0, 24, 0, 32, 0]);
+        let made = [1, 6, 7, 48, 49, 90, 91].map(|count| peak(&stock, count));
+        assert_eq!(made, [6, 0, 42, 0, 42, 0, 42]);
     }
 
     #[test]
