@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 use zring_engine::credit::Consumption;
 use zring_engine::inbox::Scheduled;
 use zring_engine::lent::Lent;
@@ -296,11 +296,14 @@ fn send_now(connection: &OwnedFd, runs: &VecDeque<Run<Record>>) -> usize {
         *part = IoSlice::new(bytes);
         count += 1;
     }
-    if count == 0 {
-        return 0;
-    }
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    sendmsg(connection, &parts[..count], &mut SendAncillaryBuffer::default(), flags).unwrap_or(0)
+    let sent = match &parts[..count] {
+        [] => Ok(0),
+        // The shorter way, for a lone message.
+        [part] => send(connection, part, flags),
+        parts => sendmsg(connection, parts, &mut SendAncillaryBuffer::default(), flags),
+    };
+    sent.unwrap_or(0)
 }
 
 /// Sends one part behind the other, and waits for room for some time. Answers the bytes that the

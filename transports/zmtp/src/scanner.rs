@@ -2,8 +2,9 @@
 //!
 //! Nothing is copied and nothing kept but one bit: whether a message is open, that is, whether its
 //! last frame is still to come. The caller keeps what comes behind the last whole frame and shows
-//! it again with more bytes behind it. Short message frames take the first branch of the loop. Where
-//! many in a row are alike, as those of a feed, the scan does not wait for one to find the next.
+//! it again with more bytes behind it. Short message frames take the first branch of the loop.
+//! Where many in a row are alike, as those of a feed, the scan does not wait for one to find the
+//! next.
 //!
 //! Invariant: how the stream was split changes nothing but how often [`Stop::Partial`] comes.
 //!
