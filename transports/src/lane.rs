@@ -27,15 +27,15 @@ use zring_engine::log::{Reader, Run};
 use zring_engine::sync::MutexGuard;
 
 use crate::message::FrameBody;
-use crate::pipe::{Control, Counters, Record};
+use crate::pipe::{Control, Counters, Record, bytes_of};
 use crate::sending::{Leftover, SEND_SIZE, Sending};
 
 /// Bytes after which a writer that sends ahead has done its share.
 const AHEAD_SIZE_MAX: usize = 256 * 1024;
 /// Runs of one send: ends and beginnings of blocks, or headers and bodies.
 const RUNS_MAX: usize = 8;
-/// A run that is so long is sent without the next one: two blocks at once gain nothing.
-const ALONE_SIZE: usize = SEND_SIZE / 8 * 7;
+/// Bytes that are worth a send: no further run is taken to them. What a block holds is as much.
+const GATHERED_MIN: usize = SEND_SIZE / 8 * 7;
 
 /// Bytes of a large body that are copied to fresh memory in a nanosecond.
 const COPIED_PER_NS: usize = 2;
@@ -157,6 +157,7 @@ impl Way {
                 return Ahead::Left;
             }
         }
+        debug_assert!(!self.leftover.is_within, "a message is published whole");
         self.connection = Some(connection);
         Ahead::Sent
     }
@@ -165,11 +166,11 @@ impl Way {
     fn gather(&mut self) -> bool {
         let Self { log, leftover: Leftover { runs, .. }, .. } = self;
         let mut size = 0;
-        while size < ALONE_SIZE
+        while size < GATHERED_MIN
             && runs.len() < RUNS_MAX
             && let Some(run) = log.next_run()
         {
-            size += bytes_of(&run).map_or(ALONE_SIZE, <[u8]>::len);
+            size += bytes_of(&run).map_or(GATHERED_MIN, <[u8]>::len);
             runs.push_back(run);
         }
         !runs.is_empty()
@@ -273,17 +274,6 @@ impl Way {
         self.counters.sent.store(self.consumption.taken(), Ordering::Relaxed);
         self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
         is_wanted
-    }
-}
-
-/// What a run is on the wire. `None`: the worker has to encode it.
-pub(crate) fn bytes_of(run: &Run<Record>) -> Option<&[u8]> {
-    match run {
-        Run::Bytes { slice, .. } | Run::Record { content: Record::Frames(slice), .. } => {
-            Some(slice)
-        }
-        Run::Record { content: Record::Body { bytes, .. }, .. } => Some(bytes),
-        Run::Record { content: Record::Control(_), .. } => None,
     }
 }
 

@@ -80,6 +80,17 @@ pub enum Record {
     Control(Control),
 }
 
+/// What a run is on the wire. `None`: the worker has to encode it.
+pub(crate) fn bytes_of(run: &Run<Record>) -> Option<&[u8]> {
+    match run {
+        Run::Bytes { slice, .. } | Run::Record { content: Record::Frames(slice), .. } => {
+            Some(slice)
+        }
+        Run::Record { content: Record::Body { bytes, .. }, .. } => Some(bytes),
+        Run::Record { content: Record::Control(_), .. } => None,
+    }
+}
+
 /// What travels in order with messages and is none.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Control {

@@ -16,8 +16,7 @@ use zring_engine::log::{Reader, Run};
 use zring_engine::{Errno, Reactor};
 use zring_zmtp::frame;
 
-use crate::lane::bytes_of;
-use crate::pipe::{Control, Record};
+use crate::pipe::{Control, Record, bytes_of};
 
 /// Bytes gathered for one send. Longer sends gain nothing and hold up the other connections.
 pub(crate) const SEND_SIZE: usize = 64 * 1024;
@@ -82,7 +81,11 @@ impl Leftover {
         {
             self.sent -= len;
             messages += u64::from(front.messages());
-            self.is_within = front.messages() == 0;
+            self.is_within = match front {
+                Run::Record { content: Record::Body { ends_message, .. }, .. } => !ends_message,
+                // Bytes that count nothing end within a message, or in front of what is none.
+                run => run.messages() == 0,
+            };
             self.runs.pop_front();
         }
         messages

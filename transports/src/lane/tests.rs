@@ -181,7 +181,23 @@ fn the_worker_goes_on_in_whichever_block_the_kernel_took_no_more() {
 }
 
 #[test]
-fn what_lies_in_two_blocks_leaves_with_one_send() {
+fn the_worker_goes_on_in_the_first_of_several_runs() {
+    let mut fixture = Fixture::opened();
+    fixture.write(20_000);
+    fixture.write_owned(10_000);
+    fixture.write(3);
+    assert!(!fixture.lane.send_now());
+    let mut all = fixture.arrived();
+    assert!(!all.is_empty() && all.len() < 20_000, "{}", all.len());
+    assert_eq!(fixture.sent(), (0, all.len() as u64));
+    let (rest, messages) = fixture.rest();
+    all.extend(rest);
+    assert!(all == [frame(20_000), frame(10_000), frame(3)].concat());
+    assert_eq!(messages, 3);
+}
+
+#[test]
+fn ends_and_beginnings_of_blocks_and_headers_and_bodies_leave_with_one_send() {
     let mut fixture = Fixture::new();
     let (near, far) =
         socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::empty(), None).unwrap();
@@ -189,10 +205,41 @@ fn what_lies_in_two_blocks_leaves_with_one_send() {
     for size in [3000, 3001] {
         fixture.write(size);
     }
+    fixture.write_owned(10_000);
     assert_eq!(fixture.lane.send_ahead(), Ahead::Sent);
-    let mut packet = [0; 1 << 13];
+    let mut packet = [0; 1 << 15];
     let (len, _) = recv(&far, &mut packet, RecvFlags::DONTWAIT).unwrap();
-    assert!(packet[..len] == [frame(3000), frame(3001)].concat());
+    assert!(packet[..len] == [frame(3000), frame(3001), frame(10_000)].concat());
+}
+
+#[test]
+fn more_runs_than_one_send_takes_leave_in_their_order() {
+    let mut fixture = Fixture::opened();
+    rustix::net::sockopt::set_socket_send_buffer_size(&*fixture.near, 1 << 20).unwrap();
+    for size in 0..RUNS_MAX {
+        fixture.write_owned(10_000 + size);
+    }
+    assert_eq!(fixture.lane.send_ahead(), Ahead::Sent);
+    let expected: Vec<_> = (0..RUNS_MAX).map(|size| frame(10_000 + size)).collect();
+    assert!(fixture.arrived() == expected.concat());
+    assert_eq!(fixture.sent().0, RUNS_MAX as u64);
+}
+
+#[test]
+fn a_loss_between_two_bodies_that_are_referred_to_leaves_the_second() {
+    let mut fixture = Fixture::opened();
+    fixture.write_owned(10_000);
+    fixture.write_owned(10_001);
+    let sent = {
+        let mut way = fixture.lane.take();
+        assert!(way.gather());
+        way.leftover.pass(frame(10_000).len())
+    };
+    let skipped = fixture.lane.take().hand_over(&mut fixture.sending, |_, _| {});
+    let skipped = skipped + fixture.sending.handle_loss();
+    let (rest, messages) = fixture.rest();
+    assert!(rest == frame(10_001));
+    assert_eq!(sent + skipped + messages, 2);
 }
 
 #[test]
