@@ -29,6 +29,8 @@ const FIRST_KEPT_MAX: usize = 256;
 const FLOW_KEPT_MAX: usize = 512;
 /// Unused nodes that a log keeps for its writer: as many as blocks, of which each has one.
 const NODES_KEPT_MAX: usize = FLOW_KEPT_MAX;
+/// Nodes that are made at once: with the first few 24, some 40 KiB for each log under flow.
+const NODES_BATCH: usize = 18;
 
 const MESSAGE_BITS: u32 = 20;
 const RECORD_BITS: u32 = 11;
@@ -182,7 +184,7 @@ impl<R> Writer<R> {
 
     fn new(pools: LogPools, readers_are_shared: bool) -> Self {
         let block = BlockWriter::empty();
-        let (nodes, leaving) = (Stock::new(NODES_KEPT_MAX), Mutex::new(()));
+        let (nodes, leaving) = (Stock::new(NODES_KEPT_MAX, NODES_BATCH), Mutex::new(()));
         let returns = Arc::new(Returns { nodes, leaving, empty: block.reader() });
         let open = Open::new(Arc::new(Node::new(block.reader(), 0)), block);
         let earlier = Vec::with_capacity(1);

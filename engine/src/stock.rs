@@ -7,16 +7,14 @@
 
 use crate::sync::{Mutex, lock};
 
-/// Things made at once: few at first, then so many that a stock under flow soon has all it ever
-/// needs. A log of 1,000 messages of 1 KiB takes 17 blocks, and what has arrived beyond that a few
-/// more. The lock is held meanwhile.
-const BATCH_FIRST: usize = if cfg!(loom) { 1 } else { 6 };
-const BATCH: usize = if cfg!(loom) { 1 } else { 42 };
+/// Things made at first.
+const BATCH_FIRST: usize = 6;
 
 /// Equal things that are unused. Any thread takes, any thread puts back.
 pub(crate) struct Stock<T> {
     things: Mutex<Things<T>>,
     kept_max: usize,
+    batch: usize,
 }
 
 struct Things<T> {
@@ -26,9 +24,10 @@ struct Things<T> {
 }
 
 impl<T> Stock<T> {
-    /// An empty stock that keeps at most `kept_max` unused things.
-    pub(crate) fn new(kept_max: usize) -> Self {
-        Self { things: Mutex::new(Things { unused: Vec::new(), made: 0 }), kept_max }
+    /// An empty stock that keeps at most `kept_max` unused things. Behind a few it makes `batch` at
+    /// once, with the lock held.
+    pub(crate) fn new(kept_max: usize, batch: usize) -> Self {
+        Self { things: Mutex::new(Things { unused: Vec::new(), made: 0 }), kept_max, batch }
     }
 
     /// An unused thing, or a new one.
@@ -42,10 +41,11 @@ impl<T> Stock<T> {
 
     #[cold]
     fn make_more(&self, things: &mut Things<T>, mut make: impl FnMut() -> T) -> T {
-        let batch = if things.made == 0 { BATCH_FIRST } else { BATCH }.min(self.kept_max.max(1));
-        things.made = (things.made + batch).min(self.kept_max);
+        let batch = if things.made == 0 { BATCH_FIRST } else { self.batch };
+        let kept = if cfg!(loom) { 1 } else { batch }.min(self.kept_max - things.made);
+        things.made += kept;
         things.unused.reserve_exact(things.made);
-        things.unused.extend((1..batch).map(|_| make()));
+        things.unused.extend((1..kept).map(|_| make()));
         make()
     }
 
@@ -75,15 +75,15 @@ mod tests {
 
     #[test]
     fn a_peak_makes_room_for_one_that_is_higher() {
-        let stock = Stock::new(1000);
-        let made = [1, 6, 7, 48, 49, 90, 91].map(|count| peak(&stock, count));
-        assert_eq!(made, [6, 0, 42, 0, 42, 0, 42]);
+        let stock = Stock::new(1000, 20);
+        let made = [1, 6, 7, 26, 27, 46, 47].map(|count| peak(&stock, count));
+        assert_eq!(made, [6, 0, 20, 0, 20, 0, 20]);
     }
 
     #[test]
     fn what_is_too_much_is_not_kept() {
-        let stock = Stock::new(4);
-        peak(&stock, 100);
+        let stock = Stock::new(4, 20);
+        assert_eq!(peak(&stock, 100), 100, "none is made that is not kept");
         assert_eq!(lock(&stock.things).unused.len(), 4);
         assert_eq!(peak(&stock, 4), 0);
     }
