@@ -25,9 +25,9 @@ use crate::pipe::Record;
 const STEP_MESSAGES_MAX: u64 = 4096;
 /// Messages walked in one turn at most.
 const TURN_MESSAGES_MAX: u64 = 32_000;
-/// Turns in a row that a lossy walk waits for who is at its mark. At marks of 1,000 and more no
+/// Turns in a row that a lossy walk waits for who is at its mark. At marks of 500 and more no
 /// publisher may be so far ahead.
-pub(super) const HELD_TURNS_MAX: u64 = 32;
+pub(super) const HELD_TURNS_MAX: u64 = 64;
 /// Steps in one turn that do not wait, each of which looks at every subscriber.
 const HURRIED_STEPS_MAX: usize = 32;
 
