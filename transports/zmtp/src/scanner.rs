@@ -13,8 +13,9 @@
 use crate::Error;
 use crate::frame::{self, HEADER_LEN_MIN, Header, MORE};
 
-/// Frames in a row after which the next ones are expected to be alike too. By chance they seldom
-/// are so many, and each that is not costs a branch that was foretold wrongly.
+/// Short frames in a row, whatever long ones lie between, after which the next ones are expected to
+/// be alike too. By chance they seldom are so many, and each that is not costs a branch that was
+/// foretold wrongly.
 const REPEATED_MIN: usize = 8;
 
 /// Finds whole frames and messages in the bytes of one connection, from the end of the handshake

@@ -21,10 +21,10 @@ const GATHER_SIZE: usize = 64 * 1024 - 53;
 /// carries, and each time that it sleeps it has to be woken. Smaller ones would leave the caches
 /// meanwhile, and larger ones are sent from where they lie.
 pub(super) const LARGE_SIZES: Range<usize> = 4 * 1024..32 * 1024;
-/// What they count, as a divisor.
+/// What such frames count, as a divisor of their bytes.
 const LARGE_SHARE: usize = 16;
-/// Likewise what is published, of which each of many subscribers gets a part: the parts are to be
-/// worth a send each.
+/// What published frames count, likewise. Each of many subscribers gets a part of what gathers, and
+/// the parts are to be worth a send each.
 const PUBLISHED_SHARE: usize = 32;
 /// What has gathered for so long is old, and leaves with the `send` that finds it so.
 const OLD_AFTER: Duration = Duration::from_millis(1);
@@ -214,7 +214,12 @@ mod tests {
             (32 * 1024, true, 1024),
         ] {
             let gathering = Gathering::default();
-            assert_eq!(gathering.add_large(len, is_published, false), Some(counted), "{len}");
+            let added = if len < LARGE_SIZES.start {
+                gathering.add(len, is_published, false)
+            } else {
+                gathering.add_large(len, is_published, false)
+            };
+            assert_eq!(added, Some(counted), "{len}");
         }
     }
 

@@ -186,6 +186,24 @@ fn a_scan_ends_behind_the_last_whole_frame_and_before_a_command() {
 }
 
 #[test]
+fn what_ends_a_row_of_frames_that_are_alike_is_seen() {
+    let alike = [0, 3, b'a', b'b', b'c'].repeat(20);
+    let size = InvalidFrame::SizeBeyondMax { size: 4, size_max: 3 };
+    for (size_max, tail, stop) in [
+        (u64::MAX, &PING_BYTES[..], Stop::Command(PING)),
+        (
+            u64::MAX,
+            &[0x80, 3, 0, 0, 0],
+            Stop::Invalid(InvalidFrame::ReservedFlags { flags: 0x80 }.into()),
+        ),
+        (3, &[0, 4, 0, 0, 0, 0], Stop::Invalid(size.into())),
+    ] {
+        let input = [&alike, tail].concat();
+        check(&mut Scanner::new(size_max), &input, scan(100, 100, 20, stop));
+    }
+}
+
+#[test]
 fn what_came_before_an_invalid_frame_is_good() {
     let reserved = InvalidFrame::ReservedFlags { flags: 0x80 };
     let size = InvalidFrame::SizeBeyondMax { size: 4, size_max: 3 };
