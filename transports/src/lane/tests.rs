@@ -398,7 +398,7 @@ fn a_lent_body_does_not_pass_what_was_written_before_it() {
 #[test]
 fn a_lent_body_of_which_the_kernel_takes_nothing_is_not_begun() {
     let mut fixture = Fixture::opened();
-    while rustix::net::send(&*fixture.near, &[0; 1000], SendFlags::DONTWAIT).is_ok() {}
+    while send(&*fixture.near, &[0; 1000], SendFlags::DONTWAIT).is_ok() {}
     assert_eq!(fixture.send_lent(Payload::from(&vec![7; 1000])), Ahead::Busy);
     let (_, far) = UnixStream::pair().unwrap();
     drop(std::mem::replace(&mut fixture.far, far));
