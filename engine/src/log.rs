@@ -29,7 +29,7 @@ const FIRST_KEPT_MAX: usize = 256;
 const FLOW_KEPT_MAX: usize = 512;
 /// Unused nodes that a log keeps for its writer: as many as blocks, of which each has one.
 const NODES_KEPT_MAX: usize = FLOW_KEPT_MAX;
-/// Nodes that are made at once: with the first few 24, some 40 KiB for each log under flow.
+/// Nodes that are made at once: with the first few 30, some 50 KiB for each log under flow.
 const NODES_BATCH: usize = 18;
 
 const MESSAGE_BITS: u32 = 20;
