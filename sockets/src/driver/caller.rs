@@ -85,11 +85,11 @@ impl Wait {
 /// it, and nothing has left for 20 µs, or something was received since. What follows closely
 /// gathers, and so does what a publisher sends over tcp and ipc, lone or not, so that most `send`s
 /// cost the same however many subscribers there are. Up to 64 KiB gather, of frames of 4 to 32 KiB
-/// 1 MiB, and from a publisher 2 MiB or 32,000 messages. All leaves once there is as much, when a pipe is full, and
-/// with the next call that receives, polls, [turns](Self::turn) or [flushes](Self::flush), however
-/// long that takes. It also leaves with a `send` that finds it a millisecond old, for which its
-/// second message looks, its fourth, eighth and so on, and then every 256th. Who makes no other
-/// call behind a burst, or behind what is published, calls `flush`.
+/// 1 MiB, and from a publisher 2 MiB or 32,000 messages. All leaves once there is as much, when a
+/// pipe is full, and with the next call that receives, polls, [turns](Self::turn) or
+/// [flushes](Self::flush), however long that takes. It also leaves with a `send` that finds it a
+/// millisecond old, for which its second message looks, its fourth, eighth and so on, and then
+/// every 256th. Who makes no other call behind a burst, or behind what is published, calls `flush`.
 ///
 /// # Destructors
 /// A body of [`Bytes::from_owner`](bytes::Bytes::from_owner) may be dropped within a call of the
