@@ -23,8 +23,8 @@ const MESSAGES_MAX: u32 = (1 << MESSAGE_BITS) - 1;
 const PUBLISHED_MAX: u32 = MESSAGES_MAX / 4;
 /// Bytes, its own and those its records refer to, after which a node is sealed.
 const WEIGHT_MAX: usize = 256 * 1024;
-/// Unused blocks that are kept. Under flow, 32 MiB: a fan-out's 16 Ki messages of 1 KiB that are
-/// not yet walked are half of that, a pipe's 2,000 between two marks a sixteenth.
+/// Unused blocks that are kept. Under flow, 32 MiB: a fan-out's 32,000 messages of 1 KiB that are
+/// not yet walked are as much, a pipe's 2,000 between two marks a sixteenth.
 const FIRST_KEPT_MAX: usize = 256;
 const FLOW_KEPT_MAX: usize = 512;
 /// Unused nodes that a log keeps for its writer: as many as blocks, of which each has one.
